@@ -1,0 +1,94 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let swift: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .treatAllWarnings(as: .error),
+]
+let c: [CSetting] = [.treatAllWarnings(as: .error)]
+
+let argumentParser = Target.Dependency.product(
+  name: "ArgumentParser", package: "swift-argument-parser")
+let log = Target.Dependency.product(name: "Logging", package: "swift-log")
+let orderedCollections = Target.Dependency.product(
+  name: "OrderedCollections", package: "swift-collections")
+
+let package = Package(
+  name: "keel",
+  products: [
+    .library(name: "Keel", targets: ["Keel"]),
+    .executable(name: "keel", targets: ["KeelCommand"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
+  ],
+  targets: [
+    // Kernels and C: hot loops and thin shims, no policy.
+    .target(name: "KeelKernels", path: "Kernels", cSettings: c),
+    .target(name: "COpenCL", cSettings: c, linkerSettings: [.linkedLibrary("dl")]),
+    .target(name: "COneDNN", cSettings: c, linkerSettings: [.linkedLibrary("dnnl")]),
+    .target(name: "CKeelLoops", cSettings: c, linkerSettings: [.linkedLibrary("m")]),
+    .target(name: "CCurl", cSettings: c, linkerSettings: [.linkedLibrary("dl")]),
+    .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CPNG", providers: [.apt(["libpng-dev"])]),
+
+    // Floor 1: the contract.
+    .target(name: "KeelBackend", swiftSettings: swift),
+
+    // Floor 2: devices and autograd. Neither knows the other.
+    .target(
+      name: "KeelCPU", dependencies: ["KeelBackend", "CKeelLoops", "COneDNN", log],
+      swiftSettings: swift),
+    .target(
+      name: "KeelOpenCL", dependencies: ["KeelBackend", "COpenCL", "KeelKernels", log],
+      swiftSettings: swift),
+    .target(name: "KeelAutograd", dependencies: ["KeelBackend"], swiftSettings: swift),
+
+    // Floor 3: networks, data, cases.
+    .target(
+      name: "KeelNN", dependencies: ["KeelBackend", "KeelAutograd", orderedCollections],
+      swiftSettings: swift),
+    .target(
+      name: "KeelData", dependencies: ["KeelBackend", "CCurl", "CZlib", "CPNG", log],
+      swiftSettings: swift),
+    .target(
+      name: "KeelCases", dependencies: ["KeelBackend", "KeelAutograd"], swiftSettings: swift),
+
+    // Floor 4: training.
+    .target(
+      name: "KeelTraining",
+      dependencies: ["KeelBackend", "KeelAutograd", "KeelNN", "KeelData", log],
+      swiftSettings: swift),
+
+    // Floor 5: the umbrella, the only importer of both devices.
+    .target(
+      name: "Keel",
+      dependencies: [
+        "KeelBackend", "KeelCPU", "KeelOpenCL", "KeelAutograd", "KeelNN", "KeelData",
+        "KeelTraining",
+      ],
+      swiftSettings: swift),
+
+    // Floor 6: the command line and the benchmark harness.
+    .target(
+      name: "KeelBenchmarks", dependencies: ["Keel", "KeelBackend", "KeelAutograd", "KeelCases"],
+      path: "Benchmarks", exclude: ["Baselines", "Peers"], swiftSettings: swift),
+    .executableTarget(
+      name: "KeelCommand",
+      dependencies: [
+        "Keel", "KeelBackend", "KeelAutograd", "KeelNN", "KeelData", "KeelTraining", "KeelCases",
+        "KeelCPU", "KeelOpenCL", "KeelBenchmarks", argumentParser, log,
+      ],
+      swiftSettings: swift),
+
+    .testTarget(name: "KeelBackendTests", dependencies: ["KeelBackend"], swiftSettings: swift),
+    .testTarget(
+      name: "KeelDataTests", dependencies: ["KeelData", "KeelBackend"], swiftSettings: swift),
+  ],
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .c17
+)

@@ -1,0 +1,1 @@
+typedef int keel_module_COneDNN;

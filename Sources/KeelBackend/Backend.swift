@@ -1,0 +1,70 @@
+/// A device: memory, transfers, and one small protocol per family of operations.
+///
+/// Every operation writes into arrays that the caller hands over, and starts after the operations
+/// that were given before it. Operands have passed the door (the methods of `Tensor`): shapes and
+/// element types are right, arrays belong to this device, destinations do not overlap inputs
+/// unless a method says so. A device may still be at work when a method returns.
+package protocol Backend:
+  AnyObject, Sendable, PointwiseBackend, BiasActivationBackend, ReductionBackend, ArgmaxBackend,
+  FillBackend, StridedCopyBackend, GatherBackend, OneHotBackend, MatmulBackend,
+  Convolution2DBackend, Pooling2DBackend, BatchNormalizationBackend, LayerNormalizationBackend,
+  SoftmaxBackend, SoftmaxCrossEntropyBackend, RandomBackend, DropoutBackend,
+  GlobalNormClipBackend, OptimizerStepBackend
+{
+  var info: DeviceDescription { get }
+  var counters: DeviceCounters { get }
+
+  /// New memory, its contents undefined.
+  func allocate(_ shape: Shape, _ dtype: DType) throws(DeviceError) -> NDArray
+
+  /// Copies `bytes` (exactly `array.byteCount`) to the device. The bytes may be reused on return.
+  func upload(_ bytes: UnsafeRawBufferPointer, to array: NDArray) throws(DeviceError)
+
+  /// Waits for `array` and copies it to `bytes` (exactly `array.byteCount`).
+  func download(_ array: NDArray, to bytes: UnsafeMutableRawBufferPointer) throws(DeviceError)
+
+  /// Waits until all work given so far is done, and throws what failed of it.
+  func synchronize() throws(DeviceError)
+}
+
+extension Backend {
+  /// Uploads an array of numbers into new memory.
+  package func array<Scalar: DeviceScalar>(
+    _ values: [Scalar], shape: Shape
+  ) throws(DeviceError) -> NDArray {
+    precondition(values.count == shape.count)
+    let array = try allocate(shape, Scalar.dtype)
+    try upload(values, to: array)
+    return array
+  }
+
+  /// Uploads numbers into an existing array of equal count.
+  package func upload<Scalar: DeviceScalar>(
+    _ values: [Scalar], to array: NDArray
+  ) throws(DeviceError) {
+    precondition(array.dtype == Scalar.dtype && array.count == values.count)
+    let result: Result<Void, DeviceError> = values.withUnsafeBytes { bytes in
+      Result { () throws(DeviceError) in try upload(bytes, to: array) }
+    }
+    try result.get()
+  }
+
+  /// The elements of an array, read back (waits for the device).
+  package func scalars<Scalar: DeviceScalar>(
+    _ array: NDArray, as type: Scalar.Type = Scalar.self
+  ) throws(DeviceError) -> [Scalar] {
+    precondition(array.dtype == Scalar.dtype)
+    var failure: DeviceError?
+    let values = [Scalar](unsafeUninitializedCapacity: array.count) { buffer, count in
+      do throws(DeviceError) {
+        try download(array, to: UnsafeMutableRawBufferPointer(buffer))
+        count = array.count
+      } catch {
+        failure = error
+        count = 0
+      }
+    }
+    if let failure { throw failure }
+    return values
+  }
+}

@@ -1,0 +1,85 @@
+/// The extents of a two-dimensional convolution, all resolved.
+///
+/// Output pixel (p, q) reads input pixel
+/// (p * strideHeight + u * dilationHeight - padTop, q * strideWidth + v * dilationWidth - padLeft)
+/// for filter tap (u, v). Pixels outside the image are 0. Output channel c belongs to group
+/// c / (outChannels / groups) and reads the inChannels / groups input channels of that group.
+package struct Convolution2DGeometry: Hashable, Sendable {
+  package var batch: Int
+  package var height: Int
+  package var width: Int
+  package var inChannels: Int
+  package var outHeight: Int
+  package var outWidth: Int
+  package var outChannels: Int
+  package var kernelHeight: Int
+  package var kernelWidth: Int
+  package var strideHeight: Int
+  package var strideWidth: Int
+  package var dilationHeight: Int
+  package var dilationWidth: Int
+  package var padTop: Int
+  package var padLeft: Int
+  package var padBottom: Int
+  package var padRight: Int
+  package var groups: Int
+
+  package init(
+    batch: Int, height: Int, width: Int, inChannels: Int, outChannels: Int,
+    kernel: (height: Int, width: Int), stride: (height: Int, width: Int) = (1, 1),
+    dilation: (height: Int, width: Int) = (1, 1),
+    padding: (top: Int, left: Int, bottom: Int, right: Int) = (0, 0, 0, 0), groups: Int = 1
+  ) {
+    self.batch = batch
+    self.height = height
+    self.width = width
+    self.inChannels = inChannels
+    self.outChannels = outChannels
+    kernelHeight = kernel.height
+    kernelWidth = kernel.width
+    strideHeight = stride.height
+    strideWidth = stride.width
+    dilationHeight = dilation.height
+    dilationWidth = dilation.width
+    padTop = padding.top
+    padLeft = padding.left
+    padBottom = padding.bottom
+    padRight = padding.right
+    self.groups = groups
+    outHeight =
+      (height + padTop + padBottom - dilationHeight * (kernelHeight - 1) - 1) / strideHeight + 1
+    outWidth =
+      (width + padLeft + padRight - dilationWidth * (kernelWidth - 1) - 1) / strideWidth + 1
+  }
+
+  package var inputShape: Shape { [batch, height, width, inChannels] }
+  package var filterShape: Shape { [kernelHeight, kernelWidth, inChannels / groups, outChannels] }
+  package var outputShape: Shape { [batch, outHeight, outWidth, outChannels] }
+
+  /// Floating-point operations: two per multiply-add, padding counted as if it were image.
+  package var flops: Int {
+    2 * outputShape.count * kernelHeight * kernelWidth * (inChannels / groups)
+  }
+}
+
+/// Convolution (cross-correlation) of NHWC images with HWIO filters, and its two gradients.
+package protocol Convolution2DBackend {
+  /// y[n, p, q, c] = activation(bias[c] + sum over u, v, i of x[n, pixel(p, q, u, v), i] *
+  /// filter[u, v, i, c]); the pixel is given at ``Convolution2DGeometry``.
+  func convolution2D(
+    _ x: NDArray, filter: NDArray, _ geometry: Convolution2DGeometry, _ epilogue: Epilogue,
+    into y: NDArray
+  ) throws(DeviceError)
+
+  /// dx = the sum over all y that read x of dy * filter.
+  func convolution2DInputGradient(
+    upstream dy: NDArray, filter: NDArray, _ geometry: Convolution2DGeometry, into dx: NDArray
+  ) throws(DeviceError)
+
+  /// dfilter[u, v, i, c] = sum over n, p, q of x[n, pixel(p, q, u, v), i] * dy[n, p, q, c], over a
+  /// fixed tree.
+  func convolution2DFilterGradient(
+    _ x: NDArray, upstream dy: NDArray, _ geometry: Convolution2DGeometry,
+    into dfilter: NDArray
+  ) throws(DeviceError)
+}

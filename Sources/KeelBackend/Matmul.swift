@@ -1,0 +1,47 @@
+/// The extents of a batch of matrix products c[i] = a[i] * b[i].
+package struct MatmulGeometry: Hashable, Sendable {
+  package var batch: Int
+  package var rows: Int
+  package var inner: Int
+  package var columns: Int
+  /// Whether the left operand is stored inner x rows.
+  package var transposeLeft: Bool
+  /// Whether the right operand is stored columns x inner.
+  package var transposeRight: Bool
+  /// Elements from one left matrix to the next: rows * inner, or 0 where all share one.
+  package var leftBatchStride: Int
+  /// Elements from one right matrix to the next: inner * columns, or 0 where all share one.
+  package var rightBatchStride: Int
+
+  package init(
+    batch: Int = 1, rows: Int, inner: Int, columns: Int, transposeLeft: Bool = false,
+    transposeRight: Bool = false, sharesLeft: Bool = false, sharesRight: Bool = false
+  ) {
+    self.batch = batch
+    self.rows = rows
+    self.inner = inner
+    self.columns = columns
+    self.transposeLeft = transposeLeft
+    self.transposeRight = transposeRight
+    leftBatchStride = sharesLeft || batch == 1 ? 0 : rows * inner
+    rightBatchStride = sharesRight || batch == 1 ? 0 : inner * columns
+  }
+
+  /// Floating-point operations: two per multiply-add.
+  package var flops: Int { 2 * batch * rows * inner * columns }
+}
+
+/// Matrix products.
+package protocol MatmulBackend {
+  /// c[i, r, n] = activation(bias[n] + sum over k of a[i, r, k] * b[i, k, n]), where a and b are
+  /// read transposed as the geometry says.
+  ///
+  /// - Parameters:
+  ///   - a: (batch x) rows x inner, or inner x rows. float32.
+  ///   - b: (batch x) inner x columns, or columns x inner. float32.
+  ///   - c: batch x rows x columns. float32. An empty inner axis gives activation(bias).
+  func matmul(
+    _ a: NDArray, _ b: NDArray, _ geometry: MatmulGeometry, _ epilogue: Epilogue,
+    into c: NDArray
+  ) throws(DeviceError)
+}

@@ -1,0 +1,29 @@
+/// Every operation of the library; the raw value is the stem of its files, kernels and cases.
+public enum OperationName: String, Sendable, CaseIterable, Codable {
+  // Floor of elementwise work.
+  case pointwise
+  case biasActivation = "bias_activation"
+  // Reductions.
+  case reduction
+  case argmax
+  // Movement.
+  case fill
+  case stridedCopy = "strided_copy"
+  case gather
+  case oneHot = "one_hot"
+  // Linear algebra and images.
+  case matmul
+  case convolution2D = "convolution2d"
+  case pooling2D = "pooling2d"
+  // Normalisation and probabilities.
+  case batchNormalization = "batch_normalization"
+  case layerNormalization = "layer_normalization"
+  case softmax
+  case softmaxCrossEntropy = "softmax_cross_entropy"
+  // Randomness.
+  case random
+  case dropout
+  // Optimisation.
+  case globalNormClip = "global_norm_clip"
+  case optimizerStep = "optimizer_step"
+}

@@ -1,0 +1,23 @@
+/// Cross-entropy of softmax(logits) against class labels, one loss per row.
+package protocol SoftmaxCrossEntropyBackend {
+  /// With s = smoothing, K columns, L[r] = log(sum over c of exp(x[r, c])) computed from the row's
+  /// maximum, and target t[r, c] = (1 - s) * [c = labels[r]] + s / K:
+  /// losses[r] = L[r] - sum over c of t[r, c] * x[r, c].
+  ///
+  /// A label outside 0 ..< K gives a loss of NaN: never silent.
+  ///
+  /// - Parameters:
+  ///   - x: logits, rows x columns.
+  ///   - labels: int32, rows.
+  ///   - losses: rows.
+  ///   - logSums: rows; receives L, what the gradient needs.
+  func softmaxCrossEntropy(
+    _ x: NDArray, labels: NDArray, smoothing: Float, into losses: NDArray, logSums: NDArray
+  ) throws(DeviceError)
+
+  /// dx[r, c] = dlosses[r] * (exp(x[r, c] - logSums[r]) - t[r, c]); NaN for a label outside.
+  func softmaxCrossEntropyGradient(
+    _ x: NDArray, labels: NDArray, smoothing: Float, logSums: NDArray,
+    upstream dlosses: NDArray, into dx: NDArray
+  ) throws(DeviceError)
+}
