@@ -1,0 +1,199 @@
+// Matrix product for CPU-class devices: register tiles of float16, no local memory, no barrier.
+//
+// One work-item is one work-group here. A driver that runs work-groups on CPU threads keeps the
+// tile of TILE_ROWS x 32 sums in vector registers; tiles with barriers run 70 times slower there.
+// GPUs take matmul_local.cl.
+#ifndef TILE_ROWS
+#define TILE_ROWS 8
+#endif
+#if TILE_ROWS < 1 || TILE_ROWS > 16
+#error "TILE_ROWS must lie between 1 and 16"
+#endif
+// Sixteen columns to a vector, TILE_VECTORS vectors to a tile.
+#ifndef TILE_VECTORS
+#define TILE_VECTORS 2
+#endif
+#if TILE_VECTORS != 1 && TILE_VECTORS != 2
+#error "TILE_VECTORS must be 1 or 2"
+#endif
+#define TILE_COLUMNS (16 * TILE_VECTORS)
+
+// matmul_pack — p[panel, k, i] = m[panel * width + i, k], zero beyond the last of the lines.
+//
+// Buffers    m: lines x inner elements at (line * line_step + k * inner_step), batch_step apart
+//            per matrix; packed: batch x panels x inner x width.
+// Work       one work-item per panel: axis 0 = panel, axis 1 = batch.
+// Requires   local size 1 x 1; one of the two steps is 1.
+// Numerics   exact: elements are copied.
+// Launched   Sources/KeelOpenCL/OpenCLMatmulTiles.swift
+// Checked    Sources/KeelCases/MatmulCases.swift
+// Why        a panel is read front to back by every tile that needs it: no address arithmetic, no
+//            two lines on one cache set when the width of the matrix is a power of two.
+__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+void matmul_pack(
+    __global const float *restrict m,
+    __global float *restrict packed,
+    const uint lines,
+    const uint inner,
+    const uint line_step,
+    const uint inner_step,
+    const uint width,
+    const ulong batch_step)
+{
+  const uint panel = get_global_id(0);
+  const uint first = panel * width;
+  const uint used = min(width, lines - first);
+  __global const float *from = m + get_global_id(1) * batch_step + (size_t)first * line_step;
+  __global float *to =
+      packed + ((size_t)get_global_id(1) * get_global_size(0) + panel) * inner * width;
+  if (line_step == 1) {
+    for (uint k = 0; k < inner; ++k) {
+      __global const float *row = from + (size_t)k * inner_step;
+      uint i = 0;
+      for (; i + 8 <= used; i += 8) vstore8(vload8(0, row + i), 0, to + i);
+      for (; i < used; ++i) to[i] = row[i];
+      for (; i < width; ++i) to[i] = 0.0f;
+      to += width;
+    }
+    return;
+  }
+  // Sixteen steps of one line at a time: whole cache lines are read, and written nearby.
+  for (uint start = 0; start < inner; start += 16) {
+    const uint stop = min(start + 16u, inner);
+    for (uint i = 0; i < width; ++i) {
+      if (i < used && stop - start == 16u) {
+        const float16 v = vload16(0, from + (size_t)i * line_step + start);
+        __global float *t = to + (size_t)start * width + i;
+        t[0] = v.s0; t[width] = v.s1; t[2 * width] = v.s2; t[3 * width] = v.s3;
+        t += 4 * width;
+        t[0] = v.s4; t[width] = v.s5; t[2 * width] = v.s6; t[3 * width] = v.s7;
+        t += 4 * width;
+        t[0] = v.s8; t[width] = v.s9; t[2 * width] = v.sa; t[3 * width] = v.sb;
+        t += 4 * width;
+        t[0] = v.sc; t[width] = v.sd; t[2 * width] = v.se; t[3 * width] = v.sf;
+      } else {
+        for (uint k = start; k < stop; ++k) {
+          to[(size_t)k * width + i] =
+              i < used ? from[(size_t)i * line_step + (size_t)k * inner_step] : 0.0f;
+        }
+      }
+    }
+  }
+}
+
+// Loads and stores of up to sixteen columns; `used` counts those that exist.
+static inline float16 load_columns(__global const float *p, const uint used)
+{
+  if (used >= 16) return vload16(0, p);
+  float v[16];
+  for (uint i = 0; i < 16; ++i) v[i] = i < used ? p[i] : 0.0f;
+  return vload16(0, v);
+}
+
+static inline void store_columns(const float16 x, __global float *p, const uint from, const uint to)
+{
+  if (from == 0 && to >= 16) {
+    vstore16(x, 0, p);
+    return;
+  }
+  float v[16];
+  vstore16(x, 0, v);
+  for (uint i = from; i < to && i < 16; ++i) p[i] = v[i];
+}
+
+// matmul_tiles — c[r, s] = activation(sum over k of a[r, k] * b[k, s] + bias[s]).
+//
+// Buffers    a: element (r, k) at r * a_row_step + k * a_inner_step, panel a_panel_step apart;
+//            b: element (k, s) at k * b_inner_step + s inside a panel, panels b_panel_step apart;
+//            c: rows x columns per batch, row-major; bias: columns, read if has_bias.
+// Work       one work-item per tile: axis 0 = tile of rows, axis 1 = tile of columns, axis 2 =
+//            batch.
+// Requires   local size 1 x 1 x 1. An operand in place has at least one tile of lines (its last
+//            tile is moved back into the matrix and stores only what is new), or is packed.
+// Numerics   one fma per step in the order of k, then one addition of the bias.
+// Launched   Sources/KeelOpenCL/OpenCLMatmulTiles.swift
+// Checked    Sources/KeelCases/MatmulCases.swift
+// Why        the sums stay in registers over the whole inner axis: each step costs TILE_ROWS
+//            broadcasts and TILE_VECTORS loads for TILE_ROWS * TILE_VECTORS fmas.
+__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+void matmul_tiles(
+    __global const float *restrict a,
+    __global const float *restrict b,
+    __global const float *restrict bias,
+    __global float *restrict c,
+    const uint rows,
+    const uint inner,
+    const uint columns,
+    const uint a_row_step,
+    const uint a_inner_step,
+    const ulong a_panel_step,
+    const ulong a_batch_step,
+    const uint b_inner_step,
+    const ulong b_panel_step,
+    const ulong b_batch_step,
+    const uint a_packed,
+    const uint b_packed,
+    const uint has_bias,
+    const uint activation,
+    const float parameter)
+{
+  const uint row = get_global_id(0) * TILE_ROWS;
+  const uint column = get_global_id(1) * TILE_COLUMNS;
+  const size_t batch = get_global_id(2);
+  // In place, the last tile starts early enough to end inside the matrix.
+  const uint row_back = !a_packed && row + TILE_ROWS > rows ? row + TILE_ROWS - rows : 0;
+  const uint column_back =
+      !b_packed && column + TILE_COLUMNS > columns ? column + TILE_COLUMNS - columns : 0;
+  __global const float *a_tile = a + batch * a_batch_step +
+      get_global_id(0) * a_panel_step - (size_t)row_back * a_row_step;
+  __global const float *b_tile =
+      b + batch * b_batch_step + get_global_id(1) * b_panel_step - column_back;
+
+  float16 sum[TILE_ROWS][TILE_VECTORS];
+#pragma unroll
+  for (uint i = 0; i < TILE_ROWS; ++i) {
+#pragma unroll
+    for (uint j = 0; j < TILE_VECTORS; ++j) sum[i][j] = (float16)(0.0f);
+  }
+  for (uint k = 0; k < inner; ++k) {
+    float16 line[TILE_VECTORS];
+#pragma unroll
+    for (uint j = 0; j < TILE_VECTORS; ++j) line[j] = vload16(j, b_tile);
+#pragma unroll
+    for (uint i = 0; i < TILE_ROWS; ++i) {
+      const float16 value = (float16)(a_tile[(size_t)i * a_row_step]);
+#pragma unroll
+      for (uint j = 0; j < TILE_VECTORS; ++j) sum[i][j] = fma(value, line[j], sum[i][j]);
+    }
+    a_tile += a_inner_step;
+    b_tile += b_inner_step;
+  }
+
+  float16 shift[TILE_VECTORS];
+  const uint first = column - column_back;
+#pragma unroll
+  for (uint j = 0; j < TILE_VECTORS; ++j) {
+    shift[j] = has_bias && first + 16 * j < columns
+        ? load_columns(bias + first + 16 * j, columns - first - 16 * j) : (float16)(0.0f);
+  }
+  // Through memory, so that the loop below stays rolled: one copy of the activation.
+  float16 tile[TILE_ROWS * TILE_VECTORS];
+#pragma unroll
+  for (uint i = 0; i < TILE_ROWS; ++i) {
+#pragma unroll
+    for (uint j = 0; j < TILE_VECTORS; ++j) tile[i * TILE_VECTORS + j] = sum[i][j] + shift[j];
+  }
+  const uint last_row = min((uint)TILE_ROWS, rows - (row - row_back));
+  __global float *c_tile = c + (batch * rows + row - row_back) * columns + first;
+  for (uint i = row_back; i < last_row; ++i) {
+#pragma unroll 1
+    for (uint j = 0; j < TILE_VECTORS; ++j) {
+      const uint from = column_back > 16 * j ? column_back - 16 * j : 0;
+      const uint to = first + 16 * j < columns ? columns - first - 16 * j : 0;
+      if (from >= 16 || to == 0) continue;
+      store_columns(
+          keel_activation16(tile[i * TILE_VECTORS + j], activation, parameter),
+          c_tile + (size_t)i * columns + 16 * j, from, to);
+    }
+  }
+}
