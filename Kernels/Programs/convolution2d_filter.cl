@@ -1,0 +1,235 @@
+// Filter gradient of a convolution for CPU-class devices: register tiles, fixed partial sums.
+//
+// One work-item is one work-group, as in matmul.cl. The filter is a matrix of rows (tap, input
+// channel) x columns (output channel), and pixels are the axis that is summed over.
+#ifndef TILE_ROWS
+#define TILE_ROWS 9
+#endif
+#if TILE_ROWS < 1 || TILE_ROWS > 14
+#error "TILE_ROWS must lie between 1 and 14"
+#endif
+// Sixteen output channels to a vector, TILE_VECTORS vectors to a tile.
+#ifndef TILE_VECTORS
+#define TILE_VECTORS 2
+#endif
+#if TILE_VECTORS != 1 && TILE_VECTORS != 2
+#error "TILE_VECTORS must be 1 or 2"
+#endif
+#define TILE_COLUMNS (16 * TILE_VECTORS)
+
+// convolution2d_filter_pad — p[n, top + h, left + w, c] = x[n, h, w, c], zero elsewhere.
+//
+// Buffers    x: batch x extent x channels; padded: batch x padded_extent x channels. In every
+//            int2, x is along the width.
+// Work       one work-item per row of a padded image: axis 0 = row, axis 1 = image.
+// Requires   local size 1 x 1.
+// Numerics   exact: elements are copied.
+// Launched   Sources/KeelOpenCL/OpenCLConvolution2DFilterTiles.swift
+// Checked    Sources/KeelCases/Convolution2DCases.swift
+// Why        with the border in memory the inner loop has no test; the copy costs two passes over
+//            x where the gradient makes one per tap.
+__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+void convolution2d_filter_pad(
+    __global const float *restrict x,
+    __global float *restrict padded,
+    const int2 extent,
+    const int2 padded_extent,
+    const int2 origin,
+    const uint channels)
+{
+  const int row = (int)get_global_id(0);
+  const size_t image = get_global_id(1);
+  const size_t length = (size_t)padded_extent.x * channels;
+  __global float *to = padded + (image * padded_extent.y + row) * length;
+  const int h = row - origin.y;
+  const size_t left = (size_t)origin.x * channels;
+  const size_t used = h >= 0 && h < extent.y ? (size_t)extent.x * channels : 0;
+  __global const float *from = x + (image * extent.y + (used ? h : 0)) * extent.x * channels;
+  size_t i = 0;
+  for (; i < left; ++i) to[i] = 0.0f;
+  to += left;
+  for (i = 0; i + 16 <= used; i += 16) vstore16(vload16(0, from + i), 0, to + i);
+  for (; i < used; ++i) to[i] = from[i];
+  for (; i < length - left; ++i) to[i] = 0.0f;
+}
+
+// Up to sixteen channels, zero beyond those that exist.
+static inline float16 load_channels(__global const float *p, const uint used)
+{
+  if (used >= 16) return vload16(0, p);
+  float v[16];
+  for (uint i = 0; i < 16; ++i) v[i] = i < used ? p[i] : 0.0f;
+  return vload16(0, v);
+}
+
+// convolution2d_filter_tiles — d[split, (t, k), c] = sum over the pixels q of the split of
+//                              x[q * step + t * tap_step, k] * dy[q, c].
+//
+// Buffers    x: batch x extent x channels, padded; dy: batch x out_extent x out_channels; partial:
+//            splits x taps x inner x out_channels. In every int2, x is along the width.
+// Work       axis 0 = tile of TILE_COLUMNS output channels (with group), axis 1 = block of
+//            `block` tiles of rows, axis 2 = split of the batch * out height rows of pixels.
+// Requires   local size 1 x 1 x 1; every tap of every pixel lies in x.
+// Numerics   one fma per pixel in the order of pixels inside a split.
+// Launched   Sources/KeelOpenCL/OpenCLConvolution2DFilterTiles.swift
+// Checked    Sources/KeelCases/Convolution2DCases.swift
+// Why        `chunk` rows of pixels are run through all tiles of the block before the next chunk:
+//            they stay in the first caches, while the tiles' sums wait in `partial`.
+__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+void convolution2d_filter_tiles(
+    __global const float *restrict x,
+    __global const float *restrict dy,
+    __global float *restrict partial,
+    const uint batch,
+    const int2 extent,
+    const uint channels,
+    const int2 out_extent,
+    const uint out_channels,
+    const int2 kernel_extent,
+    const uint inner,
+    const uint columns,
+    const int2 step,
+    const int2 tap_step,
+    const uint block,
+    const uint chunk)
+{
+  const uint panels = (columns + TILE_COLUMNS - 1) / TILE_COLUMNS;
+  const uint group = (uint)get_global_id(0) / panels;
+  const uint first = (uint)get_global_id(0) % panels * TILE_COLUMNS;
+  const size_t column = (size_t)group * columns + first;
+  const uint rows = kernel_extent.x * kernel_extent.y * inner;
+  const size_t lines = (size_t)batch * out_extent.y;
+  const size_t split = get_global_id(2);
+  const size_t begin = lines * split / get_global_size(2);
+  const size_t end = lines * (split + 1) / get_global_size(2);
+  const size_t dy_count = lines * out_extent.x * out_channels;
+  const size_t x_move = (size_t)step.x * channels;
+
+  for (size_t start = begin; start < end; start += chunk) {
+    const size_t stop = min(start + chunk, end);
+    for (uint tile = 0; tile < block; ++tile) {
+      const uint row = ((uint)get_global_id(1) * block + tile) * TILE_ROWS;
+      if (row >= rows) break;
+      const uint used = min((uint)TILE_ROWS, rows - row);
+      __global float *sums = partial + (split * rows + row) * out_channels + column;
+      int from[TILE_ROWS];
+      float16 sum[TILE_ROWS][TILE_VECTORS];
+#pragma unroll
+      for (uint i = 0; i < TILE_ROWS; ++i) {
+        const uint r = row + min(i, used - 1);
+        const int tap = (int)(r / inner);
+        from[i] = (tap / kernel_extent.x * tap_step.y * extent.x +
+                   tap % kernel_extent.x * tap_step.x) * (int)channels + (int)(r % inner);
+#pragma unroll
+        for (uint j = 0; j < TILE_VECTORS; ++j) {
+          sum[i][j] = (float16)(0.0f);
+          if (start > begin && i < used && first + 16 * j < columns) {
+            sum[i][j] = load_channels(
+                sums + (size_t)i * out_channels + 16 * j, columns - first - 16 * j);
+          }
+        }
+      }
+      for (size_t line = start; line < stop; ++line) {
+        const size_t image = line / out_extent.y;
+        const size_t line_in_image = line - image * out_extent.y;
+        __global const float *s = x + (size_t)group * inner +
+            (image * extent.y + line_in_image * step.y) * extent.x * channels;
+        const size_t at = line * out_extent.x * out_channels + column;
+        __global const float *g = dy + at;
+        // A tile wider than the channels reads into the next pixel, but not past the last one.
+        const size_t reach = at + (size_t)(out_extent.x - 1) * out_channels + TILE_COLUMNS;
+        if (reach <= dy_count) {
+          for (int q = 0; q < out_extent.x; ++q) {
+            float16 upstream[TILE_VECTORS];
+#pragma unroll
+            for (uint j = 0; j < TILE_VECTORS; ++j) upstream[j] = vload16(j, g);
+#pragma unroll
+            for (uint i = 0; i < TILE_ROWS; ++i) {
+              const float16 value = (float16)(s[from[i]]);
+#pragma unroll
+              for (uint j = 0; j < TILE_VECTORS; ++j) {
+                sum[i][j] = fma(value, upstream[j], sum[i][j]);
+              }
+            }
+            s += x_move;
+            g += out_channels;
+          }
+        } else {
+          for (int q = 0; q < out_extent.x; ++q) {
+#pragma unroll
+            for (uint j = 0; j < TILE_VECTORS; ++j) {
+              const uint left = first + 16 * j < columns ? columns - first - 16 * j : 0;
+              const float16 upstream = load_channels(g + 16 * j, left);
+#pragma unroll
+              for (uint i = 0; i < TILE_ROWS; ++i) {
+                sum[i][j] = fma((float16)(s[from[i]]), upstream, sum[i][j]);
+              }
+            }
+            s += x_move;
+            g += out_channels;
+          }
+        }
+      }
+      float16 stored[TILE_ROWS * TILE_VECTORS];
+#pragma unroll
+      for (uint i = 0; i < TILE_ROWS; ++i) {
+#pragma unroll
+        for (uint j = 0; j < TILE_VECTORS; ++j) stored[i * TILE_VECTORS + j] = sum[i][j];
+      }
+      for (uint i = 0; i < used; ++i) {
+        for (uint j = 0; j < TILE_VECTORS; ++j) {
+          __global float *p = sums + (size_t)i * out_channels + 16 * j;
+          if (first + 16 * j + 16 <= columns) {
+            vstore16(stored[i * TILE_VECTORS + j], 0, p);
+          } else {
+            float v[16];
+            vstore16(stored[i * TILE_VECTORS + j], 0, v);
+            for (uint c = 0; first + 16 * j + c < columns; ++c) p[c] = v[c];
+          }
+        }
+      }
+    }
+  }
+}
+
+// convolution2d_filter_sum — d[i] = sum over s of partial[s, i].
+//
+// Buffers    partial: splits x count; d: count.
+// Work       axis 0 = run of 256 elements.
+// Requires   local size 1; splits > 0.
+// Numerics   four sums of every fourth split, then (0 + 1) + (2 + 3): a fixed tree.
+// Launched   Sources/KeelOpenCL/OpenCLConvolution2DFilterTiles.swift
+// Checked    Sources/KeelCases/Convolution2DCases.swift
+// Why        no atomics: the order of the sum depends on the shape alone, so two runs agree in
+//            every bit.
+__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+void convolution2d_filter_sum(
+    __global const float *restrict partial,
+    __global float *restrict d,
+    const uint splits,
+    const uint count)
+{
+  const uint begin = (uint)get_global_id(0) * 256;
+  const uint end = min(begin + 256u, count);
+  for (uint i = begin; i < end; i += 16) {
+    const uint used = end - i;
+    float16 sum[4];
+    for (uint lane = 0; lane < 4; ++lane) sum[lane] = (float16)(0.0f);
+    for (uint s = 0; s < splits; s += 4) {
+#pragma unroll
+      for (uint lane = 0; lane < 4; ++lane) {
+        if (s + lane < splits) {
+          sum[lane] += load_channels(partial + (size_t)(s + lane) * count + i, used);
+        }
+      }
+    }
+    const float16 total = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    if (used >= 16) {
+      vstore16(total, 0, d + i);
+    } else {
+      float v[16];
+      vstore16(total, 0, v);
+      for (uint c = 0; c < used; ++c) d[i + c] = v[c];
+    }
+  }
+}
