@@ -11,6 +11,5 @@ export KEEL_CACHE=${KEEL_CACHE:-$PWD/.build/keel-cache}
 mkdir -p "$POCL_CACHE_DIR" "$KEEL_CACHE"
 
 swift format lint --strict --recursive Package.swift Sources Tests Benchmarks
-swift build -c release --disable-testable-imports --build-tests
-timeout 900 swift test -c release --disable-testable-imports --skip-build
+timeout 1500 swift test -c release --disable-testable-imports
 Scripts/oclgrind.sh

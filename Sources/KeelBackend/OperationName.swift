@@ -26,4 +26,6 @@ public enum OperationName: String, Sendable, CaseIterable, Codable {
   // Optimisation.
   case globalNormClip = "global_norm_clip"
   case optimizerStep = "optimizer_step"
+  // The measure of the others: not for users, no gradient, has cases and benchmarks like any other.
+  case multiplyAddPeak = "multiply_add_peak"
 }
