@@ -66,4 +66,173 @@ static inline float16 keel_activation16(const float16 x, const uint kind, const 
   }
 }
 
+// Vectors and teams. KEEL_WIDTH elements make one `floats`; the KEEL_GROUP work-items of a team
+// share one piece of work and a local memory. CPU-class devices build with 16 and 1, GPUs with
+// 4 (or 1) and up to 256: one text then serves both, and the shape of every sum is a function of
+// the extents and the class of device alone.
+#ifndef KEEL_WIDTH
+#define KEEL_WIDTH 16
+#endif
+#ifndef KEEL_GROUP
+#define KEEL_GROUP 1
+#endif
+#if KEEL_GROUP < 1 || KEEL_GROUP & (KEEL_GROUP - 1)
+#error "KEEL_GROUP must be a power of two"
+#endif
+#define KEEL_PASTE(a, b) a##b
+#define KEEL_JOIN(a, b) KEEL_PASTE(a, b)
+#if KEEL_WIDTH == 1
+typedef float floats;
+typedef int ints;
+typedef uchar uchars;
+#define keel_load(p) (*(p))
+#define keel_store(v, p) (*(p) = (v))
+#define keel_to_ints convert_int
+#define keel_to_uchars convert_uchar
+#elif KEEL_WIDTH == 2 || KEEL_WIDTH == 4 || KEEL_WIDTH == 8 || KEEL_WIDTH == 16
+typedef KEEL_JOIN(float, KEEL_WIDTH) floats;
+typedef KEEL_JOIN(int, KEEL_WIDTH) ints;
+typedef KEEL_JOIN(uchar, KEEL_WIDTH) uchars;
+#define keel_load(p) KEEL_JOIN(vload, KEEL_WIDTH)(0, p)
+#define keel_store(v, p) KEEL_JOIN(vstore, KEEL_WIDTH)(v, 0, p)
+#define keel_to_ints KEEL_JOIN(convert_int, KEEL_WIDTH)
+#define keel_to_uchars KEEL_JOIN(convert_uchar, KEEL_WIDTH)
+#else
+#error "KEEL_WIDTH must be 1, 2, 4, 8 or 16"
+#endif
+// Teams of several read neighbouring, aligned vectors: one wide transaction instead of four.
+#if KEEL_GROUP == 1
+#define KEEL_TEAM get_global_id(0)
+#define KEEL_LANE 0u
+#define keel_load_aligned(p) keel_load(p)
+#define keel_store_aligned(v, p) keel_store(v, p)
+#else
+#define KEEL_TEAM get_group_id(0)
+#define KEEL_LANE ((uint)get_local_id(0))
+#define keel_load_aligned(p) (*(__global const floats *)(p))
+#define keel_store_aligned(v, p) (*(__global floats *)(p) = (v))
+#endif
+
+// Elements i ..< i + KEEL_WIDTH of p, `fill` from `count` on.
+static inline floats keel_load_part(
+    __global const float *p, const uint i, const uint count, const float fill)
+{
+#if KEEL_WIDTH > 1
+  if (i + KEEL_WIDTH > count) {
+    float part[KEEL_WIDTH];
+    for (uint k = 0; k < KEEL_WIDTH; ++k) part[k] = i + k < count ? p[i + k] : fill;
+    return keel_load(part);
+  }
+#endif
+  return keel_load_aligned(p + i);
+}
+
+// p[i + k] = v[k] where i + k < count.
+static inline void keel_store_part(
+    const floats v, __global float *p, const uint i, const uint count)
+{
+#if KEEL_WIDTH > 1
+  if (i + KEEL_WIDTH > count) {
+    float part[KEEL_WIDTH];
+    keel_store(v, part);
+    for (uint k = 0; i + k < count; ++k) p[i + k] = part[k];
+    return;
+  }
+#endif
+  keel_store_aligned(v, p + i);
+}
+
+static inline floats keel_maximums(const floats a, const floats b)
+{
+  // A NaN in a fails both tests and stays; one in b is taken.
+  return select(a, b, (b > a) | ((b != b) & (a == a)));
+}
+
+// The elements of one vector as one number, halves by halves.
+static inline float keel_sum_across(const floats v)
+{
+#if KEEL_WIDTH == 1
+  return v;
+#else
+#if KEEL_WIDTH == 16
+  const float8 eight = v.lo + v.hi;
+  const float4 four = eight.lo + eight.hi;
+#elif KEEL_WIDTH == 8
+  const float4 four = v.lo + v.hi;
+#elif KEEL_WIDTH == 4
+  const float4 four = v;
+#else
+  const float4 four = (float4)(v, 0.0f, 0.0f);
+#endif
+  const float2 two = four.lo + four.hi;
+  return two.x + two.y;
+#endif
+}
+
+static inline float keel_maximum_across(const floats v)
+{
+#if KEEL_WIDTH == 1
+  return v;
+#else
+  float part[KEEL_WIDTH];
+  keel_store(v, part);
+  float best = part[0];
+  for (uint k = 1; k < KEEL_WIDTH; ++k) best = keel_maximum(best, part[k]);
+  return best;
+#endif
+}
+
+#if KEEL_GROUP == 1
+#define keel_team_sums(value, scratch, distance) ((void)(scratch), (void)(distance), (value))
+#define keel_team_sum(value, scratch) ((void)(scratch), (value))
+#define keel_team_maximum(value, scratch) ((void)(scratch), (value))
+#else
+// Sums over the work-items of a team whose lanes agree modulo `distance` (a power of two): a tree
+// of halves; all of them receive it. Every work-item of the team must call it.
+static inline floats keel_team_sums(
+    const floats value, __local floats *scratch, const uint distance)
+{
+  const uint lane = get_local_id(0);
+  scratch[lane] = value;
+  for (uint reach = KEEL_GROUP / 2; reach >= distance; reach /= 2) {
+    barrier(CLK_LOCAL_MEM_FENCE);  // the sums of the level before are stored
+    if (lane < reach) scratch[lane] += scratch[lane + reach];
+  }
+  barrier(CLK_LOCAL_MEM_FENCE);  // the result is stored
+  const floats sum = scratch[lane & (distance - 1)];
+  barrier(CLK_LOCAL_MEM_FENCE);  // everyone has read; scratch is free again
+  return sum;
+}
+
+// The same for one number per work-item and the whole team.
+static inline float keel_team_sum(const float value, __local float *scratch)
+{
+  const uint lane = get_local_id(0);
+  scratch[lane] = value;
+  for (uint reach = KEEL_GROUP / 2; reach > 0; reach /= 2) {
+    barrier(CLK_LOCAL_MEM_FENCE);  // the sums of the level before are stored
+    if (lane < reach) scratch[lane] += scratch[lane + reach];
+  }
+  barrier(CLK_LOCAL_MEM_FENCE);  // the result is stored
+  const float sum = scratch[0];
+  barrier(CLK_LOCAL_MEM_FENCE);  // everyone has read; scratch is free again
+  return sum;
+}
+
+// The largest of one number per work-item of a team, NaN if there is one.
+static inline float keel_team_maximum(const float value, __local float *scratch)
+{
+  const uint lane = get_local_id(0);
+  scratch[lane] = value;
+  for (uint reach = KEEL_GROUP / 2; reach > 0; reach /= 2) {
+    barrier(CLK_LOCAL_MEM_FENCE);  // the values of the level before are stored
+    if (lane < reach) scratch[lane] = keel_maximum(scratch[lane], scratch[lane + reach]);
+  }
+  barrier(CLK_LOCAL_MEM_FENCE);  // the result is stored
+  const float best = scratch[0];
+  barrier(CLK_LOCAL_MEM_FENCE);  // everyone has read; scratch is free again
+  return best;
+}
+#endif
+
 #endif
