@@ -113,17 +113,19 @@ typedef KEEL_JOIN(uchar, KEEL_WIDTH) uchars;
 #define keel_store_aligned(v, p) (*(__global floats *)(p) = (v))
 #endif
 
+#if KEEL_WIDTH == 1
+#define keel_load_part(p, i, count, fill) ((p)[i])
+#define keel_store_part(v, p, i, count) ((p)[i] = (v))
+#else
 // Elements i ..< i + KEEL_WIDTH of p, `fill` from `count` on.
 static inline floats keel_load_part(
     __global const float *p, const uint i, const uint count, const float fill)
 {
-#if KEEL_WIDTH > 1
   if (i + KEEL_WIDTH > count) {
     float part[KEEL_WIDTH];
     for (uint k = 0; k < KEEL_WIDTH; ++k) part[k] = i + k < count ? p[i + k] : fill;
     return keel_load(part);
   }
-#endif
   return keel_load_aligned(p + i);
 }
 
@@ -131,16 +133,15 @@ static inline floats keel_load_part(
 static inline void keel_store_part(
     const floats v, __global float *p, const uint i, const uint count)
 {
-#if KEEL_WIDTH > 1
   if (i + KEEL_WIDTH > count) {
     float part[KEEL_WIDTH];
     keel_store(v, part);
     for (uint k = 0; i + k < count; ++k) p[i + k] = part[k];
     return;
   }
-#endif
   keel_store_aligned(v, p + i);
 }
+#endif
 
 static inline floats keel_maximums(const floats a, const floats b)
 {
