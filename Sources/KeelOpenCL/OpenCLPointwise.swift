@@ -1,0 +1,5 @@
+internal import KeelBackend
+
+struct PointwiseKernelKey: Hashable {
+  let instructions: [PointwiseProgram.Instruction]
+}

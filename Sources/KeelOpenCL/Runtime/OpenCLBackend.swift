@@ -1,0 +1,143 @@
+internal import COpenCL
+internal import Glibc
+package import KeelBackend
+
+/// An OpenCL device: one context, one in-order queue, memory from a pool, programs from a cache.
+///
+/// All methods may be called from any thread; work starts in the order in which it was given.
+package final class OpenCLBackend: @unchecked Sendable {
+  package let info: DeviceDescription
+  package let limits: OpenCLLimits
+
+  let library: OpenCLLibrary
+  let entry: OpenCLDeviceEntry
+  let lock = OpenCLLock()
+  let pool: OpenCLMemoryPool
+  // Safe: everything below is only touched under the lock.
+  let programs: OpenCLPrograms
+  let staging: OpenCLStaging
+  var queue: OpaquePointer
+  let context: OpaquePointer
+  var launches = 0
+  var blockingReads = 0
+  var unflushed = 0
+  var record: OpenCLRecord?
+  var pointwiseKernels: [PointwiseKernelKey: KernelSource] = [:]
+  private var classOverride: Bool?
+
+  /// Opens a device with its own queue, pool and programs.
+  ///
+  /// Use ``open(_:)`` for the one that the process shares.
+  package init(
+    _ entry: OpenCLDeviceEntry, cache: OpenCLBinaryCache = .standard()
+  ) throws(DeviceError) {
+    guard let library = OpenCLLibrary.shared else {
+      throw .notFound(selector: entry.description.selector, available: [])
+    }
+    // One context at a time: some drivers fail when the first ones are made concurrently.
+    Self.opening.lock()
+    defer { Self.opening.unlock() }
+    let api = library.api
+    var device: OpaquePointer? = entry.device
+    let platform = Int(bitPattern: entry.platform)
+    let properties: [cl_context_properties] = [Int(CL_CONTEXT_PLATFORM), platform, 0]
+    let context = try make("clCreateContext") {
+      api.clCreateContext(properties, 1, &device, nil, nil, &$0)
+    }
+    do {
+      queue = try make("clCreateCommandQueue") {
+        api.clCreateCommandQueue(context, entry.device, 0, &$0)
+      }
+    } catch {
+      _ = api.clReleaseContext(context)
+      throw error
+    }
+    self.library = library
+    self.entry = entry
+    self.context = context
+    info = entry.description
+    limits = entry.limits
+    pool = OpenCLMemoryPool(library, context: context, limits: entry.limits, lock: lock)
+    programs = OpenCLPrograms(library, entry, context: context, cache: cache)
+    staging = OpenCLStaging(library)
+    if let forced = getenv("KEEL_DEVICE_CLASS") {
+      classOverride = String(cString: forced) == "cpu"
+    }
+  }
+
+  deinit {
+    _ = library.api.clFinish(queue)
+    _ = library.api.clReleaseCommandQueue(queue)
+  }
+
+  private static let opening = OpenCLLock()
+  // Safe: only touched under `opening`.
+  nonisolated(unsafe) private static var opened: [Int: OpenCLBackend] = [:]
+
+  /// The process's one backend of a device.
+  package static func open(_ entry: OpenCLDeviceEntry) throws(DeviceError) -> OpenCLBackend {
+    opening.lock()
+    defer { opening.unlock() }
+    if let known = opened[entry.index] { return known }
+    let backend = try OpenCLBackend(entry)
+    opened[entry.index] = backend
+    return backend
+  }
+
+  /// Whether kernels should be those for CPU-class devices: wide vectors, few and big work-items.
+  package var isCPUClass: Bool {
+    lock.lock()
+    defer { lock.unlock() }
+    return classOverride ?? (info.kind == .cpu)
+  }
+
+  /// Runs `body` as if the device were of the other class, so that both are tested on one.
+  package func pretending<Result>(
+    cpuClass: Bool, _ body: () throws(DeviceError) -> Result
+  ) throws(DeviceError) -> Result {
+    let before = setClass(cpuClass)
+    defer { _ = setClass(before) }
+    return try body()
+  }
+
+  /// Sets the class that ``isCPUClass`` reports; nil is the device's own. Returns what was set.
+  package func setClass(_ cpuClass: Bool?) -> Bool? {
+    lock.lock()
+    defer { lock.unlock() }
+    let before = classOverride
+    classOverride = cpuClass
+    return before
+  }
+
+  package var counters: DeviceCounters {
+    lock.lock()
+    defer { lock.unlock() }
+    var counters = DeviceCounters()
+    counters.launches = launches
+    counters.allocations = pool.allocations
+    counters.liveBytes = pool.liveBytes
+    counters.peakBytes = pool.peakBytes
+    counters.blockingReads = blockingReads
+    return counters
+  }
+
+  /// Programs compiled from text since the device was opened: 0 with a warm cache.
+  package var compilations: Int {
+    lock.lock()
+    defer { lock.unlock() }
+    return programs.compilations
+  }
+
+  package func allocate(_ shape: Shape, _ dtype: DType) throws(DeviceError) -> NDArray {
+    let storage = try pool.storage(byteCount: shape.count * dtype.byteCount)
+    return NDArray(storage: storage, shape: shape, dtype: dtype)
+  }
+
+  /// Memory for intermediate results, its contents undefined. It may be dropped as soon as the
+  /// kernels that use it are launched.
+  package func scratch(
+    _ count: Int, _ dtype: DType = .float32
+  ) throws(DeviceError) -> NDArray {
+    try allocate([count], dtype)
+  }
+}
