@@ -19,7 +19,8 @@
 #define ALL_PIXELS ((1u << TILE_PIXELS) - 1u)
 
 // convolution2d_pack — p[g, panel, t, k, i] = f[t * tap_step + k * inner_step +
-//                      (panel * width + i) * column_step + g * group_step], zero beyond columns.
+//                      (panel * width + i) * column_step + g * group_step], zero beyond columns;
+//                      tap t goes to the place of the last but t if `reversed`.
 //
 // Buffers    filter: taps x channels x channels in any order; packed: groups x panels x taps x
 //            inner x width.
@@ -40,16 +41,18 @@ void convolution2d_pack(
     const uint tap_step,
     const uint inner_step,
     const uint column_step,
-    const uint group_step)
+    const uint group_step,
+    const uint reversed)
 {
   const size_t panel = get_global_id(0);
   const size_t group = get_global_id(1);
-  const size_t tap = get_global_id(2);
+  const size_t to_tap = get_global_id(2);
+  const size_t tap = reversed ? get_global_size(2) - 1 - to_tap : to_tap;
   const uint used = min(width, columns - (uint)panel * width);
   __global const float *from =
       filter + tap * tap_step + group * group_step + panel * width * column_step;
   __global float *to = packed +
-      ((group * get_global_size(0) + panel) * get_global_size(2) + tap) * inner * width;
+      ((group * get_global_size(0) + panel) * get_global_size(2) + to_tap) * inner * width;
   for (uint k = 0; k < inner; ++k) {
     for (uint i = 0; i < used; ++i) {
       to[i] = from[(size_t)k * inner_step + (size_t)i * column_step];
@@ -91,7 +94,7 @@ static inline void store_channels(const float16 x, __global float *p, const uint
 //            channels (with group) and tile of pixels of one phase, in the order that
 //            `pixels_first` says; axis 2 = phase.
 // Requires   local size 1 x 1 x 1; a filter in place has at least TILE_CHANNELS columns; offsets
-//            inside TILE_PIXELS + 1 neighbouring images fit an int.
+//            inside TILE_PIXELS + 1 neighbouring images, and the number of pixels, fit an int.
 // Numerics   one fma per tap and channel in that order, then one addition of the bias.
 // Launched   Sources/KeelOpenCL/OpenCLConvolution2DTiles.swift
 // Checked    Sources/KeelCases/Convolution2DCases.swift
@@ -137,13 +140,13 @@ void convolution2d_tiles(
   const int phase_y = (int)get_global_id(2) / result_step.x;
   const int wide = (result_extent.x - phase_x + result_step.x - 1) / result_step.x;
   const int high = (result_extent.y - phase_y + result_step.y - 1) / result_step.y;
-  const size_t pixel = (size_t)(pixels_first ? axis0 : axis1) * TILE_PIXELS;
-  const size_t area = (size_t)wide * high;
+  const uint pixel = (pixels_first ? axis0 : axis1) * TILE_PIXELS;
+  const uint area = (uint)(wide * high);
   if (pixel >= area * batch) return;
-  const uint used = (uint)min((size_t)TILE_PIXELS, area * batch - pixel);
+  const uint used = min((uint)TILE_PIXELS, area * batch - pixel);
   const size_t first_image = pixel / area;
-  int qx = (int)(pixel % area) % wide;
   int qy = (int)(pixel % area) / wide;
+  int qx = (int)(pixel % area) - qy * wide;
   int image = 0;
 
   int sy[TILE_PIXELS], sx[TILE_PIXELS], from[TILE_PIXELS], to[TILE_PIXELS];
@@ -183,17 +186,23 @@ void convolution2d_tiles(
     for (uint j = 0; j < TILE_VECTORS; ++j) sum[p][j] = (float16)(0.0f);
   }
 
+  // Neighbouring taps are neighbours in the source and in the filter: one run for a row of taps
+  // unless a border cuts it.
+  const int joined = tap_step.x == 1 && result_step.x == 1 && low_x + origin.x >= 0 &&
+      high_x + origin.x + kernel_extent.x <= source_extent.x;
   for (int ty = 0; ty < kernel_extent.y; ++ty) {
     const int reach_y = phase_y + origin.y + ty * tap_step.y;
-    const int move_y = reach_y / result_step.y;
+    const int move_y = result_step.y == 1 ? reach_y : reach_y / result_step.y;
     if (move_y * result_step.y != reach_y) continue;
-    for (int tx = 0; tx < kernel_extent.x; ++tx) {
+    const int inside = low_y + move_y >= 0 && high_y + move_y < source_extent.y;
+    const int run = joined && inside ? kernel_extent.x : 1;
+    const uint steps = run * inner;
+    for (int tx = 0; tx < kernel_extent.x; tx += run) {
       const int reach_x = phase_x + origin.x + tx * tap_step.x;
-      const int move_x = reach_x / result_step.x;
+      const int move_x = result_step.x == 1 ? reach_x : reach_x / result_step.x;
       if (move_x * result_step.x != reach_x) continue;
       uint valid = ALL_PIXELS;
-      if (low_x + move_x < 0 || high_x + move_x >= source_extent.x ||
-          low_y + move_y < 0 || high_y + move_y >= source_extent.y) {
+      if (!inside || low_x + move_x < 0 || high_x + move_x >= source_extent.x) {
         valid = 0;
 #pragma unroll
         for (uint p = 0; p < TILE_PIXELS; ++p) {
@@ -207,7 +216,7 @@ void convolution2d_tiles(
       __global const float *s =
           source_tile + ((long)move_y * source_extent.x + move_x) * source_channels;
       if (valid == ALL_PIXELS) {
-        for (uint k = 0; k < inner; ++k) {
+        for (uint k = 0; k < steps; ++k) {
           float16 line[TILE_VECTORS];
 #pragma unroll
           for (uint j = 0; j < TILE_VECTORS; ++j) line[j] = vload16(j, f);
@@ -240,19 +249,37 @@ void convolution2d_tiles(
   }
 
   const uint first = column - back;
-  // Through memory, so that the loop below stays rolled: one copy of the activation.
-  float16 tile[TILE_PIXELS * TILE_VECTORS];
-#pragma unroll
-  for (uint j = 0; j < TILE_VECTORS; ++j) {
-    const float16 shift = has_bias && first + 16 * j < columns
-        ? load_channels(bias + (size_t)group * columns + first + 16 * j, columns - first - 16 * j)
-        : (float16)(0.0f);
-#pragma unroll
-    for (uint p = 0; p < TILE_PIXELS; ++p) tile[p * TILE_VECTORS + j] = sum[p][j] + shift;
-  }
   __global float *result_tile = result +
       ((first_image * result_extent.y + phase_y) * result_extent.x + phase_x) * result_channels +
       (size_t)group * columns + first;
+  float16 shift[TILE_VECTORS];
+#pragma unroll
+  for (uint j = 0; j < TILE_VECTORS; ++j) {
+    shift[j] = has_bias && first + 16 * j < columns
+        ? load_channels(bias + (size_t)group * columns + first + 16 * j, columns - first - 16 * j)
+        : (float16)(0.0f);
+  }
+  if (used == TILE_PIXELS && back == 0 && first + TILE_CHANNELS <= columns &&
+      activation <= KEEL_RELU) {
+    // A whole tile with a cheap activation goes from the registers to its place.
+    const int16 relu = (int16)(activation == KEEL_RELU ? -1 : 0);
+#pragma unroll
+    for (uint p = 0; p < TILE_PIXELS; ++p) {
+#pragma unroll
+      for (uint j = 0; j < TILE_VECTORS; ++j) {
+        const float16 y = sum[p][j] + shift[j];
+        vstore16(select(y, (float16)(0.0f), (y <= (float16)(0.0f)) & relu), j, result_tile + to[p]);
+      }
+    }
+    return;
+  }
+  // Through memory, so that the loop below stays rolled: one copy of the activations.
+  float16 tile[TILE_PIXELS * TILE_VECTORS];
+#pragma unroll
+  for (uint p = 0; p < TILE_PIXELS; ++p) {
+#pragma unroll
+    for (uint j = 0; j < TILE_VECTORS; ++j) tile[p * TILE_VECTORS + j] = sum[p][j] + shift[j];
+  }
   for (uint p = 0; p < used; ++p) {
 #pragma unroll 1
     for (uint j = 0; j < TILE_VECTORS; ++j) {
