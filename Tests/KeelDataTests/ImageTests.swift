@@ -80,6 +80,44 @@ import Testing
       tall.squared == GrayImage(width: 3, height: 3, pixels: [40, 20, 40, 40, 40, 40, 40, 60, 40]))
   }
 
+  /// Colour types of PNG: 0 grey, 2 red green blue, 4 grey with alpha, 6 colour with alpha.
+  @Test func everyKindBecomesGrey() throws {
+    func read(_ depth: UInt8, _ type: UInt8, _ pixels: [[UInt8]]) throws -> [UInt8] {
+      let content = file(depth: depth, colorType: type, rows: [Array(pixels.joined())], width: 2)
+      return try GrayImage(png: content, path: "kind").pixels
+    }
+    #expect(try read(8, 0, [[7], [200]]) == [7, 200])
+    #expect(try read(16, 0, [[0, 0], [255, 255]]) == [0, 255])
+    #expect(try read(8, 2, [[255, 255, 255], [0, 0, 0]]) == [255, 0])
+    let green = try read(8, 2, [[0, 255, 0], [0, 0, 255]])
+    #expect(green[0] > green[1])
+    // Dark ink gets a white ground, bright ink a black one, whatever hides under alpha 0.
+    #expect(try read(8, 4, [[10, 255], [99, 0]]) == [10, 255])
+    #expect(try read(8, 4, [[240, 255], [99, 0]]) == [240, 0])
+    #expect(try read(8, 6, [[0, 0, 0, 255], [9, 9, 9, 0]]) == [0, 255])
+    #expect(try read(8, 4, [[0, 0], [0, 0]]) == [0, 0])
+  }
+
+  /// A PNG file made by hand, its rows stored without compression.
+  func file(depth: UInt8, colorType: UInt8, rows: [[UInt8]], width: UInt8) -> [UInt8] {
+    func chunk(_ name: String, _ body: [UInt8]) -> [UInt8] {
+      let content = Array(name.utf8) + body
+      return [0, 0, 0, UInt8(body.count)] + content + crc(content[...])
+    }
+    let filtered: [UInt8] = rows.flatMap { row in [UInt8(0)] + row }
+    var (low, high): (UInt32, UInt32) = (1, 0)
+    for byte in filtered {
+      low = (low + UInt32(byte)) % 65521
+      high = (high + low) % 65521
+    }
+    let count = UInt8(filtered.count)
+    let sum = [high >> 8, high, low >> 8, low].map { UInt8(truncatingIfNeeded: $0) }
+    return [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]
+      + chunk("IHDR", [0, 0, 0, width, 0, 0, 0, UInt8(rows.count), depth, colorType, 0, 0, 0])
+      + chunk("IDAT", [0x78, 1, 1, count, 0, ~count, 255] + filtered + sum)
+      + chunk("IEND", [])
+  }
+
   /// The CRC of PNG chunks (ISO 3309).
   func crc(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
     var sum: UInt32 = ~0
