@@ -1,0 +1,174 @@
+// Matrix product for GPUs: tiles in local memory, a block of sums in each work-item's registers.
+//
+// CPU-class devices take matmul.cl: a driver that runs work-groups as loops pays for each barrier.
+#ifndef TILE_ROWS
+#define TILE_ROWS 64
+#endif
+#ifndef TILE_COLUMNS
+#define TILE_COLUMNS 64
+#endif
+#ifndef TILE_INNER
+#define TILE_INNER 16
+#endif
+// Work-items along each side of a tile; the work-group has SIDE * SIDE of them.
+#ifndef SIDE
+#define SIDE 16
+#endif
+#define GROUP (SIDE * SIDE)
+#define ITEM_ROWS (TILE_ROWS / SIDE)
+#define ITEM_COLUMNS (TILE_COLUMNS / SIDE)
+#if TILE_ROWS % (4 * SIDE) || TILE_COLUMNS % (4 * SIDE)
+#error "a work-item owns quads: TILE_ROWS and TILE_COLUMNS must be multiples of 4 * SIDE"
+#endif
+#if GROUP % TILE_INNER || GROUP % TILE_ROWS || GROUP % TILE_COLUMNS
+#error "TILE_INNER, TILE_ROWS and TILE_COLUMNS must divide the work-group"
+#endif
+#define A_LOADS (TILE_ROWS * TILE_INNER / GROUP)
+#define B_LOADS (TILE_COLUMNS * TILE_INNER / GROUP)
+// Four floats beyond a line, so that lanes that store a column of it hit different banks.
+#define PAD 4
+
+// Where load `t` of a lane lies in a tile: along the axis whose elements are neighbours in memory.
+static inline uint2 place(const uint t, const uint lane, const uint width, const uint along_inner)
+{
+  const uint i = t * GROUP + lane;
+  return along_inner ? (uint2)(i / TILE_INNER, i % TILE_INNER) : (uint2)(i % width, i / width);
+}
+
+// matmul_local_tiles — c[r, s] = activation(sum over k of a[r, k] * b[k, s] + bias[s]).
+//
+// Buffers    a: (r, k) at r * a_row_step + k * a_inner_step; b: (k, s) at k * b_inner_step + s *
+//            b_column_step; matrices of a batch a_batch_step and b_batch_step apart; c: splits x
+//            batch x rows x columns; bias: columns, read if has_bias.
+// Work       axis 0 = tile of columns, axis 1 = tile of rows, axis 2 = batch * splits + split.
+// Requires   local size GROUP x 1 x 1; with several splits no bias and no activation.
+// Numerics   one fma per step in the order of k inside a split, then one addition of the bias.
+// Launched   Sources/KeelOpenCL/OpenCLMatmulLocal.swift
+// Checked    Sources/KeelCases/MatmulCases.swift
+// Why        each element loaded from memory serves a whole tile; the next tile is on its way in
+//            registers while this one is multiplied. Splits fill a GPU when the result is small.
+__kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+void matmul_local_tiles(
+    __global const float *restrict a,
+    __global const float *restrict b,
+    __global const float *restrict bias,
+    __global float *restrict c,
+    const uint batch,
+    const uint rows,
+    const uint inner,
+    const uint columns,
+    const uint a_row_step,
+    const uint a_inner_step,
+    const ulong a_batch_step,
+    const uint b_inner_step,
+    const uint b_column_step,
+    const ulong b_batch_step,
+    const uint splits,
+    const uint has_bias,
+    const uint activation,
+    const float parameter)
+{
+  __local float a_tile[TILE_INNER][TILE_ROWS + PAD];
+  __local float b_tile[TILE_INNER][TILE_COLUMNS + PAD];
+  const uint lane = get_local_id(0);
+  const uint lane_row = lane / SIDE;
+  const uint lane_column = lane % SIDE;
+  const uint row = get_group_id(1) * TILE_ROWS;
+  const uint column = get_group_id(0) * TILE_COLUMNS;
+  const size_t item = get_group_id(2) / splits;
+  const uint split = get_group_id(2) % splits;
+  // Splits are whole tiles along the inner axis.
+  const uint tiles = (inner + TILE_INNER - 1) / TILE_INNER;
+  const uint begin = (uint)((ulong)tiles * split / splits) * TILE_INNER;
+  const uint end = min((uint)((ulong)tiles * (split + 1) / splits) * TILE_INNER, inner);
+  __global const float *a_matrix = a + item * a_batch_step;
+  __global const float *b_matrix = b + item * b_batch_step;
+
+  float a_next[A_LOADS], b_next[B_LOADS];
+  float sum[ITEM_ROWS][ITEM_COLUMNS];
+  for (uint i = 0; i < ITEM_ROWS; ++i) {
+    for (uint j = 0; j < ITEM_COLUMNS; ++j) sum[i][j] = 0.0f;
+  }
+  for (uint start = begin; start < end + TILE_INNER; start += TILE_INNER) {
+    // The first round only loads, the last one only multiplies.
+    if (start > begin) {
+      for (uint t = 0; t < A_LOADS; ++t) {
+        const uint2 at = place(t, lane, TILE_ROWS, a_inner_step == 1);
+        a_tile[at.y][at.x] = a_next[t];
+      }
+      for (uint t = 0; t < B_LOADS; ++t) {
+        const uint2 at = place(t, lane, TILE_COLUMNS, b_column_step != 1);
+        b_tile[at.y][at.x] = b_next[t];
+      }
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);  // both tiles are whole
+    for (uint t = 0; t < A_LOADS; ++t) {
+      const uint2 at = place(t, lane, TILE_ROWS, a_inner_step == 1);
+      a_next[t] = row + at.x < rows && start + at.y < end
+          ? a_matrix[(size_t)(row + at.x) * a_row_step + (size_t)(start + at.y) * a_inner_step]
+          : 0.0f;
+    }
+    for (uint t = 0; t < B_LOADS; ++t) {
+      const uint2 at = place(t, lane, TILE_COLUMNS, b_column_step != 1);
+      b_next[t] = column + at.x < columns && start + at.y < end
+          ? b_matrix[(size_t)(start + at.y) * b_inner_step +
+                     (size_t)(column + at.x) * b_column_step]
+          : 0.0f;
+    }
+    if (start > begin) {
+      for (uint k = 0; k < TILE_INNER; ++k) {
+        float left[ITEM_ROWS], right[ITEM_COLUMNS];
+        for (uint i = 0; i < ITEM_ROWS; i += 4) {
+          vstore4(vload4(0, &a_tile[k][i * SIDE + lane_row * 4]), 0, left + i);
+        }
+        for (uint j = 0; j < ITEM_COLUMNS; j += 4) {
+          vstore4(vload4(0, &b_tile[k][j * SIDE + lane_column * 4]), 0, right + j);
+        }
+        for (uint i = 0; i < ITEM_ROWS; ++i) {
+          for (uint j = 0; j < ITEM_COLUMNS; ++j) sum[i][j] = fma(left[i], right[j], sum[i][j]);
+        }
+      }
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);  // everyone is done with both tiles
+  }
+
+  __global float *c_matrix = c + ((size_t)split * batch + item) * rows * columns;
+  for (uint i = 0; i < ITEM_ROWS; ++i) {
+    const uint r = row + i / 4 * 4 * SIDE + lane_row * 4 + i % 4;
+    for (uint j = 0; j < ITEM_COLUMNS; ++j) {
+      const uint s = column + j / 4 * 4 * SIDE + lane_column * 4 + j % 4;
+      if (r < rows && s < columns) {
+        const float z = has_bias ? sum[i][j] + bias[s] : sum[i][j];
+        c_matrix[(size_t)r * columns + s] = keel_activation(z, activation, parameter);
+      }
+    }
+  }
+}
+
+// matmul_local_sum — c[i] = activation(sum over s of partial[s, i] + bias[i mod columns]).
+//
+// Buffers    partial: splits x count; c: count; bias: columns, read if has_bias.
+// Work       one work-item per element.
+// Requires   nothing; any local size.
+// Numerics   splits are added in their order: the tree depends on the shape alone.
+// Launched   Sources/KeelOpenCL/OpenCLMatmulLocal.swift
+// Checked    Sources/KeelCases/MatmulCases.swift
+// Why        no atomics, so two runs agree in every bit.
+__kernel void matmul_local_sum(
+    __global const float *restrict partial,
+    __global const float *restrict bias,
+    __global float *restrict c,
+    const uint splits,
+    const ulong count,
+    const uint columns,
+    const uint has_bias,
+    const uint activation,
+    const float parameter)
+{
+  const size_t i = get_global_id(0);
+  if (i >= count) return;
+  float sum = partial[i];
+  for (uint s = 1; s < splits; ++s) sum += partial[s * count + i];
+  if (has_bias) sum += bias[i % columns];
+  c[i] = keel_activation(sum, activation, parameter);
+}
