@@ -83,6 +83,14 @@ static const char matmul[] = {
 #else
 #define HAS_matmul
 #endif
+#if __has_embed("Programs/matmul_local.cl")
+static const char matmul_local[] = {
+#embed "Programs/matmul_local.cl"
+};
+#define HAS_matmul_local PROGRAM(matmul_local)
+#else
+#define HAS_matmul_local
+#endif
 #if __has_embed("Programs/convolution2d.cl")
 static const char convolution2d[] = {
 #embed "Programs/convolution2d.cl"
@@ -90,6 +98,22 @@ static const char convolution2d[] = {
 #define HAS_convolution2d PROGRAM(convolution2d)
 #else
 #define HAS_convolution2d
+#endif
+#if __has_embed("Programs/convolution2d_filter.cl")
+static const char convolution2d_filter[] = {
+#embed "Programs/convolution2d_filter.cl"
+};
+#define HAS_convolution2d_filter PROGRAM(convolution2d_filter)
+#else
+#define HAS_convolution2d_filter
+#endif
+#if __has_embed("Programs/convolution2d_local.cl")
+static const char convolution2d_local[] = {
+#embed "Programs/convolution2d_local.cl"
+};
+#define HAS_convolution2d_local PROGRAM(convolution2d_local)
+#else
+#define HAS_convolution2d_local
 #endif
 #if __has_embed("Programs/pooling2d.cl")
 static const char pooling2d[] = {
@@ -163,6 +187,14 @@ static const char optimizer_step[] = {
 #else
 #define HAS_optimizer_step
 #endif
+#if __has_embed("Programs/multiply_add_peak.cl")
+static const char multiply_add_peak[] = {
+#embed "Programs/multiply_add_peak.cl"
+};
+#define HAS_multiply_add_peak PROGRAM(multiply_add_peak)
+#else
+#define HAS_multiply_add_peak
+#endif
 
 #define PROGRAM(name) {#name, name, sizeof name},
 static const KeelKernelProgram programs[] = {
@@ -176,7 +208,10 @@ static const KeelKernelProgram programs[] = {
     HAS_gather
     HAS_one_hot
     HAS_matmul
+    HAS_matmul_local
     HAS_convolution2d
+    HAS_convolution2d_filter
+    HAS_convolution2d_local
     HAS_pooling2d
     HAS_batch_normalization
     HAS_layer_normalization
@@ -186,6 +221,7 @@ static const KeelKernelProgram programs[] = {
     HAS_dropout
     HAS_global_norm_clip
     HAS_optimizer_step
+    HAS_multiply_add_peak
 };
 
 const KeelKernelProgram *keel_kernel_programs(void) { return programs; }

@@ -15,8 +15,13 @@ package final class KernelSource: Sendable {
 
   /// The embedded program of an operation.
   package static func of(_ operation: OperationName) throws(DeviceError) -> KernelSource {
-    guard let source = embedded[operation.rawValue] else {
-      throw .unsupported(operation: operation.rawValue, reason: "it has no kernel program")
+    try named(operation.rawValue)
+  }
+
+  /// The embedded program of a file, for an operation whose kernels fill several.
+  package static func named(_ name: String) throws(DeviceError) -> KernelSource {
+    guard let source = embedded[name] else {
+      throw .unsupported(operation: name, reason: "there is no kernel program of this name")
     }
     return source
   }
