@@ -1,0 +1,258 @@
+public import KeelBackend
+
+extension Tensor {
+  /// Carries gradients from this scalar back to the leaves it was computed from.
+  ///
+  /// Each leaf's first contribution is written straight to its destination, or added to what is
+  /// there if `accumulate`; further ones are added. Leaves that this tensor does not depend on are
+  /// not asked about and not touched. Nothing is read back: the device may still be at work.
+  ///
+  /// - Parameters:
+  ///   - seed: the gradient of this scalar with respect to itself; a scale of all gradients.
+  ///   - accumulate: whether destinations keep what they hold and gradients are added.
+  ///   - keepsGraph: false gives up saved arrays as they are consumed; no second pass is possible.
+  ///   - destination: called once for each leaf; nil says its gradient is not wanted.
+  /// - Throws: ``TensorError/shape(_:)`` unless this is one element that a leaf leads to.
+  package func backward(
+    seed: Float = 1, accumulate: Bool = false, keepsGraph: Bool = true,
+    into destination: (Tensor) -> NDArray?
+  ) throws(TensorError) {
+    guard shape.count == 1, dtype == .float32 else {
+      throw .shape(ShapeError("backward", requires: "one float32 element", got: shape))
+    }
+    let pass = BackwardPass(backend, accumulate: accumulate, keepsGraph: keepsGraph)
+    switch origin {
+    case .constant:
+      throw .shape(
+        ShapeError(
+          "backward", requires: "a result of tensors that require gradients",
+          gotText: "a constant"))
+    case .leaf:
+      pass.meet(self, destination)
+      let dy = try pass.seed(seed, shape)
+      try onDevice { () throws(DeviceError) in
+        try pass.deliver(dy, isOwned: true, to: .leaf(self), isInPlace: false)
+      }
+    case .computed(let node):
+      let nodes = try pass.collect(from: node, destination)
+      try pass.run(nodes, seed: try pass.seed(seed, shape), root: node)
+    }
+  }
+}
+
+/// The value of a computation and its gradients with respect to given tensors.
+///
+/// While `body` runs, the tensors count as leaves that require a gradient, whatever they are
+/// otherwise. Gradient i has the shape of tensor i and is 0 where the value does not depend on it.
+///
+/// ```swift
+/// let (loss, gradients) = try valueAndGradient(at: [weight]) {
+///   try x.matmul(weight).meanSquaredError(target)
+/// }
+/// ```
+///
+/// - Throws: ``TensorError/shape(_:)`` unless the result has exactly one element and the tensors
+///   are float32; whatever `body` throws.
+public func valueAndGradient(
+  at tensors: [Tensor], _ body: () throws(TensorError) -> Tensor
+) throws(TensorError) -> (value: Tensor, gradients: [Tensor]) {
+  for tensor in tensors { try requireFloat("valueAndGradient", tensor) }
+  let origins = tensors.map(\.origin)
+  // Reversed, so that a tensor that is listed twice gets its first origin back.
+  defer { for (tensor, origin) in zip(tensors, origins).reversed() { tensor.origin = origin } }
+  for tensor in tensors { tensor.origin = .leaf }
+
+  let result = try body()
+  guard result.shape.count == 1, result.dtype == .float32 else {
+    throw .shape(
+      ShapeError(
+        "valueAndGradient", requires: "a result of one float32 element", got: result.shape))
+  }
+  var gradients: [ObjectIdentifier: NDArray] = [:]
+  for tensor in tensors where gradients[ObjectIdentifier(tensor)] == nil {
+    gradients[ObjectIdentifier(tensor)] = try onDevice { () throws(DeviceError) in
+      try tensor.backend.newArray(tensor.shape)
+    }
+  }
+  var reached: Set<ObjectIdentifier> = []
+  if result.requiresGradient {
+    try result.backward { leaf in
+      reached.insert(ObjectIdentifier(leaf))
+      return gradients[ObjectIdentifier(leaf)]
+    }
+  }
+  var found: [Tensor] = []
+  for tensor in tensors {
+    guard let gradient = gradients[ObjectIdentifier(tensor)] else { continue }
+    if !reached.contains(ObjectIdentifier(tensor)), gradient.count > 0 {
+      try onDevice { () throws(DeviceError) in try tensor.backend.fill(gradient, with: 0) }
+    }
+    found.append(Tensor(value: gradient, device: tensor.device, origin: .constant))
+  }
+  return (result.detached(), found)
+}
+
+/// One pass from a scalar to its leaves.
+private final class BackwardPass {
+  private struct Leaf {
+    let destination: NDArray?
+    var isWritten: Bool
+  }
+  private struct Gradient {
+    var array: NDArray
+    /// Whether nobody else reads the array, so that it can be added to in place.
+    var isOwned: Bool
+  }
+
+  private let backend: any Backend
+  private let accumulate: Bool
+  private let keepsGraph: Bool
+  private var leaves: [ObjectIdentifier: Leaf] = [:]
+  private var gradients: [ObjectIdentifier: Gradient] = [:]
+  private var wanted: Set<ObjectIdentifier> = []
+
+  init(_ backend: any Backend, accumulate: Bool, keepsGraph: Bool) {
+    self.backend = backend
+    self.accumulate = accumulate
+    self.keepsGraph = keepsGraph
+  }
+
+  func seed(_ seed: Float, _ shape: Shape) throws(TensorError) -> NDArray {
+    try onDevice { () throws(DeviceError) in
+      let dy = try backend.newArray(shape)
+      try backend.fill(dy, with: seed)
+      return dy
+    }
+  }
+
+  /// Asks once where a leaf's gradient goes.
+  func meet(_ leaf: Tensor, _ destination: (Tensor) -> NDArray?) {
+    guard leaves[ObjectIdentifier(leaf)] == nil else { return }
+    let array = destination(leaf)?.reshaped(leaf.shape)
+    leaves[ObjectIdentifier(leaf)] = Leaf(destination: array, isWritten: accumulate)
+  }
+
+  /// The nodes on the way to wanted leaves, in ascending order.
+  func collect(
+    from root: Node, _ destination: (Tensor) -> NDArray?
+  ) throws(TensorError) -> [Node] {
+    var (found, pending, seen) = ([Node](), [root], Set([ObjectIdentifier(root)]))
+    while let node = pending.popLast() {
+      guard !node.isConsumed else {
+        throw .shape(
+          ShapeError(
+            "backward", requires: "a graph that no earlier pass gave up",
+            gotText: "a consumed \(node.name.rawValue)"))
+      }
+      found.append(node)
+      for input in node.inputs {
+        switch input?.target {
+        case .leaf(let leaf)?: meet(leaf, destination)
+        case .node(let next)?:
+          if seen.insert(ObjectIdentifier(next)).inserted { pending.append(next) }
+        case nil: break
+        }
+      }
+    }
+    // Equal sequence numbers stay in the order of discovery: two passes add in the same order.
+    let order = found.enumerated().sorted {
+      ($0.element.sequence, $0.offset) < ($1.element.sequence, $1.offset)
+    }
+    return order.map(\.element).filter { node in
+      guard node.inputs.contains(where: isWanted) else { return false }
+      wanted.insert(ObjectIdentifier(node))
+      return true
+    }
+  }
+
+  private func isWanted(_ input: Node.Input?) -> Bool {
+    guard let input, input.shape.count > 0 else { return false }
+    return switch input.target {
+    case .leaf(let leaf): leaves[ObjectIdentifier(leaf)]?.destination != nil
+    case .node(let node): wanted.contains(ObjectIdentifier(node))
+    }
+  }
+
+  func run(_ nodes: [Node], seed: NDArray, root: Node) throws(TensorError) {
+    guard wanted.contains(ObjectIdentifier(root)) else { return }
+    gradients[ObjectIdentifier(root)] = Gradient(array: seed, isOwned: true)
+    for node in nodes.reversed() {
+      guard let upstream = gradients.removeValue(forKey: ObjectIdentifier(node)) else { continue }
+      try onDevice { () throws(DeviceError) in try pull(node, upstream) }
+      if !keepsGraph { node.consume() }
+    }
+  }
+
+  private func pull(_ node: Node, _ upstream: Gradient) throws(DeviceError) {
+    let dy = upstream.array
+    var dx = [NDArray?](repeating: nil, count: node.inputs.count)
+    var isInPlace = [Bool](repeating: false, count: node.inputs.count)
+    var (passes, direct) = (0, Set<ObjectIdentifier>())
+    for (position, input) in node.inputs.enumerated() where isWanted(input) {
+      guard let input else { continue }
+      if case .passes = input.link {
+        passes += 1
+      } else if case .leaf(let leaf) = input.target, let state = leaves[ObjectIdentifier(leaf)],
+        !state.isWritten, direct.insert(ObjectIdentifier(leaf)).inserted
+      {
+        dx[position] = state.destination
+        isInPlace[position] = true
+      } else {
+        dx[position] = try backend.newArray(input.shape)
+      }
+    }
+    if dy.count == 0 {
+      // Nothing flows out of an empty result.
+      for array in dx { if let array { try backend.fill(array, with: 0) } }
+    } else if dx.contains(where: { $0 != nil }) {
+      try node.pullback?(dy, dx)
+    }
+    // What is in a destination already comes first: later contributions are added to it.
+    for isFirst in [true, false] {
+      for (position, input) in node.inputs.enumerated() where isInPlace[position] == isFirst {
+        guard let input, isWanted(input) else { continue }
+        let isOwned = dx[position] != nil || (upstream.isOwned && passes == 1)
+        try deliver(
+          dx[position] ?? dy.reshaped(input.shape), isOwned: isOwned, to: input.target,
+          isInPlace: isFirst)
+      }
+    }
+  }
+
+  /// Brings one contribution to where it belongs.
+  ///
+  /// - Parameter isInPlace: whether it was written to the leaf's destination already.
+  func deliver(
+    _ array: NDArray, isOwned: Bool, to target: Node.Input.Target, isInPlace: Bool
+  ) throws(DeviceError) {
+    switch target {
+    case .leaf(let leaf):
+      let key = ObjectIdentifier(leaf)
+      guard let state = leaves[key], let destination = state.destination else { return }
+      if !isInPlace, array.count > 0 {
+        if state.isWritten {
+          try backend.pointwise(.x + .y, [destination, array], into: destination)
+        } else {
+          try backend.pointwise(.x, [array], into: destination)
+        }
+      }
+      leaves[key]?.isWritten = true
+    case .node(let node):
+      let key = ObjectIdentifier(node)
+      guard let first = gradients[key] else {
+        gradients[key] = Gradient(array: array, isOwned: isOwned)
+        return
+      }
+      let sum: NDArray
+      if first.isOwned {
+        sum = first.array
+      } else if isOwned {
+        sum = array
+      } else {
+        sum = try backend.newArray(array.shape)
+      }
+      try backend.pointwise(.x + .y, [first.array, array], into: sum)
+      gradients[key] = Gradient(array: sum, isOwned: true)
+    }
+  }
+}

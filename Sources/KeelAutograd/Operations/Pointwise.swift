@@ -1,0 +1,128 @@
+public import KeelBackend
+
+/// One formula over the elements of tensors, computed in one kernel:
+/// result[i] = expression(inputs[0][i], inputs[1][i], …).
+///
+/// The inputs are broadcast against each other by NumPy's rule; int32 and uint8 elements are
+/// converted to float32. The gradient is the formula's symbolic derivative, again one kernel,
+/// summed over the axes along which an input was stretched.
+///
+/// ```swift
+/// let y = try pointwise(.x * .x.sigmoid() + .y, [x, bias])
+/// ```
+///
+/// - Parameter inputs: one to six tensors; the formula's input 0 is the first.
+/// - Throws: ``TensorError/shape(_:)`` unless the shapes broadcast and every input that the formula
+///   reads is there.
+public func pointwise(
+  _ expression: Expression, _ inputs: [Tensor]
+) throws(TensorError) -> Tensor {
+  try pointwise("pointwise", expression, inputs)
+}
+
+/// The same for a method whose name is to stand in error messages.
+func pointwise(
+  _ operation: String, _ expression: Expression, _ inputs: [Tensor]
+) throws(TensorError) -> Tensor {
+  let shape = try pointwiseShape(operation, expression, inputs)
+  let backend = inputs[0].backend
+  let values = inputs.map(\.value)
+  let slopes = inputs.indices.map { position in
+    inputs[position].requiresGradient
+      ? expression.derivative(withRespectTo: position) : .constant(0)
+  }
+  let links = inputs.indices.map { position -> GradientLink in
+    switch slopes[position] {
+    case .constant(0): .none
+    case .constant(1) where inputs[position].shape.count == shape.count: .passes
+    default: .computed
+    }
+  }
+  return try record(.pointwise, inputs, shape: shape, links: links) {
+    (y) throws(DeviceError) in
+    try backend.pointwise(expression, values, into: y)
+  } pullback: { (dy, dx) throws(DeviceError) in
+    for (position, slope) in slopes.enumerated() {
+      guard let destination = dx[position] else { continue }
+      try pullPointwise(slope, values, dy, into: destination, backend)
+    }
+  }
+}
+
+private func pointwiseShape(
+  _ operation: String, _ expression: Expression, _ inputs: [Tensor]
+) throws(TensorError) -> Shape {
+  try require(
+    (1...6).contains(inputs.count), operation, "one to six inputs", got: inputs.count)
+  let used = expression.inputPositions
+  try require(
+    used.allSatisfy(inputs.indices.contains), operation,
+    "an input for each position in the formula",
+    got: "\(inputs.count) inputs for the positions \(used.sorted())")
+  try requireOneDevice(operation, inputs)
+  var shape = inputs[0].shape
+  for input in inputs.dropFirst() {
+    guard let wider = shape.broadcast(with: input.shape) else {
+      throw .shape(
+        ShapeError(operation, requires: "shapes that broadcast", got: shape, input.shape))
+    }
+    shape = wider
+  }
+  try requireUsable(shape, operation)
+  return shape
+}
+
+/// dx = sum over stretched axes of dy * slope(inputs).
+private func pullPointwise(
+  _ slope: Expression, _ inputs: [NDArray], _ dy: NDArray, into dx: NDArray,
+  _ backend: any Backend
+) throws(DeviceError) {
+  if slope == 1 {
+    // Where no axis is stretched, the tape passes dy on without a copy.
+    try backend.sumStretched(dy, into: dx)
+    return
+  }
+  // Only what the derivative reads, with dy behind it.
+  let used = slope.inputPositions.sorted()
+  let compact = slope.substituting { .input(used.firstIndex(of: $0) ?? 0) }
+  var operands = used.map { inputs[$0] }
+  let isStretched = dx.count != dy.count
+  let product = isStretched ? try backend.newArray(dy.shape) : dx.reshaped(dy.shape)
+  if operands.count < 6 {
+    operands.append(dy)
+    try backend.pointwise(.input(used.count) * compact, operands, into: product)
+  } else {
+    try backend.pointwise(compact, operands, into: product)
+    try backend.pointwise(.x * .y, [dy, product], into: product)
+  }
+  if isStretched { try backend.sumStretched(product, into: dx) }
+}
+
+extension Backend {
+  /// out = the sum of x over the axes along which an array of `out`'s shape is stretched to x's.
+  func sumStretched(_ x: NDArray, into out: NDArray) throws(DeviceError) {
+    let offset = x.shape.rank - out.shape.rank
+    let axes = x.shape.extents.indices.filter { axis in
+      x.shape[axis] != 1 && (axis < offset || out.shape[axis - offset] == 1)
+    }
+    if axes.isEmpty {
+      try pointwise(.x, [x.reshaped(out.shape)], into: out)
+    } else {
+      try reduce(.sum, x, axes: axes, into: out)
+    }
+  }
+}
+
+extension Expression {
+  /// The positions of the inputs that the formula reads.
+  var inputPositions: Set<Int> {
+    switch self {
+    case .input(let position): [position]
+    case .constant: []
+    case .unary(_, let operand): operand.inputPositions
+    case .binary(_, let left, let right): left.inputPositions.union(right.inputPositions)
+    case .select(let condition, let left, let right):
+      condition.inputPositions.union(left.inputPositions).union(right.inputPositions)
+    }
+  }
+}

@@ -1,0 +1,133 @@
+package import KeelBackend
+
+/// Where a tensor stands in the flow of gradients.
+enum Origin {
+  /// No gradient flows here.
+  case constant
+  /// A gradient is wanted here.
+  case leaf
+  /// Computed by a recorded operation from tensors that gradients flow to.
+  case computed(Node)
+}
+
+/// How the gradient of one input follows from that of the output.
+package enum GradientLink: Sendable {
+  /// Not at all: the derivative is 0 or does not exist.
+  case none
+  /// It is the same numbers in the input's shape: nothing is computed or copied.
+  case passes
+  /// The pullback computes it.
+  case computed
+}
+
+/// Writes the gradients of an operation's inputs: from `dy`, that of the output, into `dx[i]`,
+/// which is nil where input i needs none. It must write every element and accumulates nothing.
+package typealias Pullback = (_ dy: NDArray, _ dx: [NDArray?]) throws(DeviceError) -> Void
+
+/// A recorded operation. Nodes refer to the nodes of their inputs, never the other way round;
+/// pullbacks capture arrays, never tensors: a chain of nodes is released in ``Node/deinit``.
+final class Node {
+  /// What flows to an input.
+  struct Input {
+    enum Target {
+      case leaf(Tensor)
+      case node(Node)
+    }
+    let target: Target
+    let shape: Shape
+    let link: GradientLink
+  }
+
+  let name: OperationName
+  /// One more than that of the deepest input: descending order visits consumers first.
+  let sequence: Int
+  /// By position of the input; nil where no gradient flows.
+  private(set) var inputs: [Input?]
+  private(set) var pullback: Pullback?
+  private(set) var isConsumed = false
+
+  init(_ name: OperationName, inputs: [Input?], pullback: Pullback?) {
+    self.name = name
+    self.inputs = inputs
+    self.pullback = pullback
+    var deepest = 0
+    for input in inputs {
+      if case .node(let node)? = input?.target { deepest = max(deepest, node.sequence) }
+    }
+    sequence = deepest + 1
+  }
+
+  /// Gives up what the pullback keeps; no second pass can come through here.
+  func consume() {
+    pullback = nil
+    isConsumed = true
+  }
+
+  private func takeInputs() -> [Node] {
+    defer { inputs = [] }
+    return inputs.compactMap { input in
+      if case .node(let node)? = input?.target { node } else { nil }
+    }
+  }
+
+  deinit {
+    // Iterative: releasing a chain of 100 000 nodes one inside the other overflows the stack.
+    var pending = takeInputs()
+    while var node = pending.popLast() {
+      if isKnownUniquelyReferenced(&node) { pending += node.takeInputs() }
+    }
+  }
+}
+
+/// Runs an operation into fresh memory on the inputs' device, and records its pullback where an
+/// input requires a gradient.
+///
+/// - Parameters:
+///   - links: how gradients get to each input; nil if the pullback computes all of them.
+///   - run: writes all elements of the result; not called for an empty one.
+///   - pullback: nil where there is no gradient to compute; see ``Pullback``.
+package func record(
+  _ name: OperationName, _ inputs: [Tensor], shape: Shape, dtype: DType = .float32,
+  links: [GradientLink]? = nil,
+  run: (NDArray) throws(DeviceError) -> Void,
+  pullback: Pullback? = nil
+) throws(TensorError) -> Tensor {
+  let value = try compute(on: inputs[0].device, shape, dtype, run)
+  let links = links ?? inputs.map { _ in pullback == nil ? .none : .computed }
+  return attach(name, inputs, value, links: links, pullback: pullback)
+}
+
+/// Runs an operation into fresh memory; for an empty result there is nothing to run.
+func compute(
+  on device: Device, _ shape: Shape, _ dtype: DType = .float32,
+  _ run: (NDArray) throws(DeviceError) -> Void
+) throws(TensorError) -> NDArray {
+  try onDevice { () throws(DeviceError) in
+    let value = try device.backend.newArray(shape, dtype)
+    if shape.count > 0 { try run(value) }
+    return value
+  }
+}
+
+/// A tensor over a computed value; with a node if a gradient flows to an input.
+func attach(
+  _ name: OperationName, _ inputs: [Tensor], _ value: NDArray, links: [GradientLink],
+  pullback: Pullback? = nil
+) -> Tensor {
+  precondition(links.count == inputs.count)
+  let flows = zip(inputs, links).map { tensor, link -> Node.Input? in
+    if case .none = link { return nil }
+    switch tensor.origin {
+    case .constant: return nil
+    case .leaf: return Node.Input(target: .leaf(tensor), shape: tensor.shape, link: link)
+    case .computed(let node):
+      return Node.Input(target: .node(node), shape: tensor.shape, link: link)
+    }
+  }
+  let device = inputs[0].device
+  guard value.dtype == .float32, flows.contains(where: { $0 != nil }) else {
+    return Tensor(value: value, device: device, origin: .constant)
+  }
+  let node = Node(name, inputs: flows, pullback: pullback)
+  return Tensor(value: value, device: device, origin: .computed(node))
+}
