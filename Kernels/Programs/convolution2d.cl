@@ -71,7 +71,8 @@ static inline float16 load_channels(__global const float *p, const uint used)
   return vload16(0, v);
 }
 
-static inline void store_channels(const float16 x, __global float *p, const uint from, const uint to)
+static inline void store_channels(
+    const float16 x, __global float *p, const uint from, const uint to)
 {
   if (from == 0 && to >= 16) {
     vstore16(x, 0, p);
