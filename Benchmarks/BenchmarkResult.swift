@@ -1,0 +1,40 @@
+package import KeelBackend
+
+/// One row of the benchmark's table.
+package struct BenchmarkResult: Sendable, Codable {
+  package var id: String
+  /// Median milliseconds per run when runs follow each other.
+  package var milliseconds: Double
+  /// Median milliseconds of one run that is waited for.
+  package var waitedMilliseconds: Double
+  /// Half the distance between the quartiles over the median.
+  package var spread: Double
+  /// 10^9 operations per second; nil where the case counts none.
+  package var gigaflops: Double?
+  /// 10^9 bytes per second, each array once in or once out.
+  package var gigabytesPerSecond: Double?
+  /// The time that the device's limits allow over the time taken, in percent.
+  package var percentOfLimit: Double?
+  /// Training examples per second, for whole steps.
+  package var examplesPerSecond: Double?
+}
+
+/// A whole run of the benchmark: what was measured, on what, when.
+package struct BenchmarkReport: Sendable, Codable {
+  package var keelVersion: String
+  package var date: String
+  package var device: DeviceDescription
+  package var limits: DeviceLimits
+  package var results: [BenchmarkResult]
+
+  package init(
+    keelVersion: String, date: String, device: DeviceDescription, limits: DeviceLimits,
+    results: [BenchmarkResult]
+  ) {
+    self.keelVersion = keelVersion
+    self.date = date
+    self.device = device
+    self.limits = limits
+    self.results = results
+  }
+}

@@ -1,0 +1,43 @@
+import Glibc
+import KeelBackend
+
+/// A line at the bottom of the terminal that says how far long work is. Nothing where standard
+/// error is not a terminal.
+final class ProgressLine {
+  private let total: Int
+  private let label: String
+  private let isTerminal = isatty(STDERR_FILENO) == 1
+  private var done = 0
+
+  init(total: Int, label: String) {
+    self.total = total
+    self.label = label
+  }
+
+  /// Shows the next piece of work.
+  func advance(_ text: String) {
+    show(done + 1, text)
+  }
+
+  /// Shows how much of the total is done.
+  func show(_ amount: Int, _ text: String) {
+    done = amount
+    guard isTerminal else { return }
+    let width = 20
+    let filled = total == 0 ? width : width * done / total
+    let bar =
+      String(repeating: "=", count: filled) + String(repeating: " ", count: width - filled)
+    fputs("\r\u{1B}[K\(label) [\(bar)] \(done)/\(total) \(text)", stderr)
+  }
+
+  /// Prints a line above.
+  func print(_ text: String) {
+    clear()
+    Swift.print(text)
+  }
+
+  /// Removes the line.
+  func clear() {
+    if isTerminal { fputs("\r\u{1B}[K", stderr) }
+  }
+}
