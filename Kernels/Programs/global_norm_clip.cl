@@ -9,7 +9,15 @@
 #define TINY_SCALE 0x1p80f
 #define HUGE_SCALE 0x1p-90f
 // Vectors added plainly before the sum goes into a pair: their rounding stays below 3 ulp.
-#define BLOCK 4
+#define BLOCK 8
+// A block whose largest element lies between this and HUGE_LIMIT needs no classes: what
+// underflows beside such an element is nothing to the norm.
+#define PLAIN_LIMIT 0x1p-30f
+#if KEEL_WIDTH == 1
+#error "KEEL_WIDTH must be above 1 here"
+#endif
+
+#define bits_of KEEL_JOIN(as_int, KEEL_WIDTH)
 
 typedef struct { floats tiny, middle, huge; } class_squares;
 
@@ -36,10 +44,12 @@ static inline class_squares squares(const floats g)
   return result;
 }
 
-static inline class_squares squares_added(const class_squares a, const class_squares b)
+static inline void add_squares(class_squares *sum, const floats g)
 {
-  class_squares result = {a.tiny + b.tiny, a.middle + b.middle, a.huge + b.huge};
-  return result;
+  const class_squares more = squares(g);
+  sum->tiny += more.tiny;
+  sum->middle += more.middle;
+  sum->huge += more.huge;
 }
 
 // The high and low parts of all elements of a vector as one pair.
@@ -89,7 +99,7 @@ static inline float8 team_pairs(float4 high, float4 low, __local float8 *scratch
 // Numerics   within BLOCK vectors plain sums, beyond them exact pairs; fixed tree.
 // Launched   Sources/KeelOpenCL/OpenCLGlobalNormClip.swift
 // Checked    Sources/KeelCases/GlobalNormClipCases.swift
-// Why        one pass at memory speed: no test for the range of the whole is needed first.
+// Why        one pass at memory speed: the range of the whole need not be known first.
 __kernel __attribute__((reqd_work_group_size(KEEL_GROUP, 1, 1)))
 void global_norm_clip_squares(
     __global const float *restrict g,
@@ -104,20 +114,33 @@ void global_norm_clip_squares(
   const size_t stride = (size_t)KEEL_GROUP * KEEL_WIDTH;
   size_t start = ((size_t)KEEL_TEAM * run * KEEL_GROUP * BLOCK + KEEL_LANE) * KEEL_WIDTH;
   for (uint k = 0; k < run && start < count; ++k, start += BLOCK * stride) {
-    class_squares sum;
-    if (start + (BLOCK - 1) * stride + KEEL_WIDTH <= count) {
-      sum = squares_added(
-          squares_added(
-              squares(keel_load_aligned(g + start)),
-              squares(keel_load_aligned(g + start + stride))),
-          squares_added(
-              squares(keel_load_aligned(g + start + 2 * stride)),
-              squares(keel_load_aligned(g + start + 3 * stride))));
-    } else {
-      sum = squares(keel_load_part(g, start, count, 0.0f));
-      for (size_t i = start + stride; i < start + BLOCK * stride && i < count; i += stride) {
-        sum = squares_added(sum, squares(keel_load_part(g, i, count, 0.0f)));
+    class_squares sum = {zero, zero, zero};
+    if (start + (BLOCK - 1) * stride + KEEL_WIDTH > count) {
+      for (size_t i = start; i < start + BLOCK * stride && i < count; i += stride) {
+        add_squares(&sum, keel_load_part(g, i, count, 0.0f));
       }
+    } else {
+      ints largest = (ints)(0);
+      floats odd = zero;
+      for (uint j = 0; j < BLOCK; j += 2) {
+        const floats one = keel_load_aligned(g + start + j * stride);
+        const floats two = keel_load_aligned(g + start + (j + 1) * stride);
+        largest = max(largest, max(bits_of(one) & 0x7fffffff, bits_of(two) & 0x7fffffff));
+        sum.middle += one * one;
+        odd += two * two;
+      }
+      sum.middle += odd;
+      if (any(largest > bits_of((floats)(HUGE_LIMIT))) ||
+          !any(largest > bits_of((floats)(PLAIN_LIMIT)))) {
+        sum.middle = zero;
+        for (uint j = 0; j < BLOCK; ++j) {
+          add_squares(&sum, keel_load_aligned(g + start + j * stride));
+        }
+        ADD_EXACTLY(floats, high.tiny, low.tiny, sum.tiny);
+        ADD_EXACTLY(floats, high.huge, low.huge, sum.huge);
+      }
+      ADD_EXACTLY(floats, high.middle, low.middle, sum.middle);
+      continue;
     }
     ADD_EXACTLY(floats, high.tiny, low.tiny, sum.tiny);
     ADD_EXACTLY(floats, high.middle, low.middle, sum.middle);
