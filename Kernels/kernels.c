@@ -115,6 +115,22 @@ static const char convolution2d_local[] = {
 #else
 #define HAS_convolution2d_local
 #endif
+#if __has_embed("Programs/convolution2d_filter_local.cl")
+static const char convolution2d_filter_local[] = {
+#embed "Programs/convolution2d_filter_local.cl"
+};
+#define HAS_convolution2d_filter_local PROGRAM(convolution2d_filter_local)
+#else
+#define HAS_convolution2d_filter_local
+#endif
+#if __has_embed("Programs/convolution2d_groups.cl")
+static const char convolution2d_groups[] = {
+#embed "Programs/convolution2d_groups.cl"
+};
+#define HAS_convolution2d_groups PROGRAM(convolution2d_groups)
+#else
+#define HAS_convolution2d_groups
+#endif
 #if __has_embed("Programs/pooling2d.cl")
 static const char pooling2d[] = {
 #embed "Programs/pooling2d.cl"
@@ -212,6 +228,8 @@ static const KeelKernelProgram programs[] = {
     HAS_convolution2d
     HAS_convolution2d_filter
     HAS_convolution2d_local
+    HAS_convolution2d_filter_local
+    HAS_convolution2d_groups
     HAS_pooling2d
     HAS_batch_normalization
     HAS_layer_normalization
