@@ -158,4 +158,10 @@ extension Backend {
     guard shape.count == 0 else { return try allocate(shape, dtype) }
     return try allocate([1], dtype).view(offset: 0, shape: shape)
   }
+
+  /// A destination, or new memory for what must be written though nobody asked for it.
+  func given(_ array: NDArray?, or shape: Shape) throws(DeviceError) -> NDArray {
+    if let array { return array }
+    return try newArray(shape)
+  }
 }

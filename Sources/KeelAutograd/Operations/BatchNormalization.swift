@@ -1,0 +1,110 @@
+public import KeelBackend
+
+extension Tensor {
+  /// Batch normalisation while training (Ioffe & Szegedy, 2015), with the activation in the same
+  /// kernel: y = activation((x - mean) / sqrt(variance + epsilon) * gamma + beta), mean and biased
+  /// variance of each channel (last axis) over all other axes.
+  ///
+  /// The running tensors are updated in place:
+  /// running = momentum * running + (1 - momentum) * value, with the unbiased variance.
+  ///
+  /// - Parameters:
+  ///   - gamma, beta, runningMean, runningVariance: channels.
+  ///   - momentum: in 0 ... 1.
+  ///   - epsilon: above 0.
+  /// - Throws: ``TensorError/shape(_:)`` for operands that do not fit, fewer than two values in a
+  ///   channel, numbers out of range.
+  public func batchNormalization(
+    gamma: Tensor, beta: Tensor, runningMean: Tensor, runningVariance: Tensor,
+    momentum: Float = 0.99, epsilon: Float = 1e-3, activation: Activation = .identity
+  ) throws(TensorError) -> Tensor {
+    let operation = "batchNormalization"
+    let channels = try requireChannels(
+      operation, epsilon, [gamma, beta, runningMean, runningVariance])
+    try require(momentum >= 0 && momentum <= 1, operation, "a momentum in 0 ... 1", got: momentum)
+    guard shape.count / channels >= 2 else {
+      throw .shape(
+        ShapeError(operation, requires: "at least two values in each channel", got: shape))
+    }
+    let fused = activation.isFusable ? activation : .identity
+    let (x, scale, shift, backend) = (value.asRows, gamma.value, beta.value, backend)
+    let mean = try compute(on: device, [channels]) { _ in }
+    let inverseDeviation = try compute(on: device, [channels]) { _ in }
+    let y = try compute(on: device, shape) { (y) throws(DeviceError) in
+      try backend.batchNormalization(
+        x, gamma: scale, beta: shift, epsilon: epsilon, fused, momentum: momentum,
+        runningMean: runningMean.value, runningVariance: runningVariance.value, into: y.asRows,
+        mean: mean, inverseDeviation: inverseDeviation)
+    }
+    let links = [GradientLink](repeating: .computed, count: 3)
+    let output = attach(.batchNormalization, [self, gamma, beta], y, links: links) {
+      (dy, dx) throws(DeviceError) in
+      try backend.batchNormalizationGradient(
+        x, output: y.asRows, upstream: dy.asRows, gamma: scale, mean: mean,
+        inverseDeviation: inverseDeviation, fused, into: dx[0]?.asRows,
+        dgamma: try backend.given(dx[1], or: [channels]),
+        dbeta: try backend.given(dx[2], or: [channels]))
+    }
+    return activation.isFusable ? output : try output.activate(operation, activation)
+  }
+
+  /// Batch normalisation with given statistics:
+  /// y = activation((x - mean) / sqrt(variance + epsilon) * gamma + beta) for each channel (last
+  /// axis). Differentiable in this tensor, gamma and beta.
+  ///
+  /// - Parameters:
+  ///   - gamma, beta, mean, variance: channels.
+  ///   - epsilon: above 0.
+  /// - Throws: ``TensorError/shape(_:)`` for operands that do not fit or an epsilon out of range.
+  public func batchNormalizationInference(
+    gamma: Tensor, beta: Tensor, mean: Tensor, variance: Tensor, epsilon: Float = 1e-3,
+    activation: Activation = .identity
+  ) throws(TensorError) -> Tensor {
+    let operation = "batchNormalizationInference"
+    let channels = try requireChannels(operation, epsilon, [gamma, beta, mean, variance])
+    let fused = activation.isFusable ? activation : .identity
+    let (x, scale, shift, backend) = (value.asRows, gamma.value, beta.value, backend)
+    let (center, spread) = (mean.value, variance.value)
+    let y = try compute(on: device, shape) { (y) throws(DeviceError) in
+      try backend.batchNormalizationInference(
+        x, gamma: scale, beta: shift, mean: center, variance: spread, epsilon: epsilon, fused,
+        into: y.asRows)
+    }
+    let links = [GradientLink](repeating: .computed, count: 3)
+    let output = attach(.batchNormalization, [self, gamma, beta], y, links: links) {
+      (dy, dx) throws(DeviceError) in
+      let dz = try backend.pullEpilogue(
+        fused, output: y, upstream: dy, bias: dx[2], needsInner: dx[0] != nil || dx[1] != nil
+      ).asRows
+      let deviation = (Expression.z + .constant(epsilon)).sqrt()
+      if let destination = dx[0] {
+        try backend.pointwise(.x * .y / deviation, [dz, scale, spread], into: destination.asRows)
+      }
+      if let destination = dx[1] {
+        let terms = try backend.newArray(x.shape)
+        let distance = Expression.y - .input(3)
+        try backend.pointwise(.x * distance / deviation, [dz, x, spread, center], into: terms)
+        try backend.reduce(.sum, terms, axes: [0], into: destination.reshaped([channels]))
+      }
+    }
+    return activation.isFusable ? output : try output.activate(operation, activation)
+  }
+
+  /// The extent of the last axis, for which every vector has one number.
+  private func requireChannels(
+    _ operation: String, _ epsilon: Float, _ vectors: [Tensor]
+  ) throws(TensorError) -> Int {
+    try requireFloat(operation, self)
+    try requireOneDevice(operation, [self] + vectors)
+    guard let channels = shape.extents.last, channels > 0 else {
+      throw .shape(ShapeError(operation, requires: "channels in the last axis", got: shape))
+    }
+    for vector in vectors {
+      try requireFloat(operation, vector)
+      try requireVector(operation, "parameter or statistic", vector, channels)
+    }
+    try require(
+      epsilon > 0 && epsilon.isFinite, operation, "a finite epsilon above 0", got: epsilon)
+    return channels
+  }
+}

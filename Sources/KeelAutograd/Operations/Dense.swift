@@ -1,0 +1,82 @@
+public import KeelBackend
+
+extension Tensor {
+  /// A fully connected layer: y[…, o] = activation(bias[o] + sum over i of x[…, i] * weight[i, o]),
+  /// in one kernel.
+  ///
+  /// - Parameters:
+  ///   - weight: in x out.
+  ///   - bias: out.
+  ///   - activation: what has no derivative in terms of its output (softplus, gelu, silu) runs as a
+  ///     kernel of its own.
+  /// - Throws: ``TensorError/shape(_:)`` unless the last axis has `in` elements.
+  public func dense(
+    _ weight: Tensor, bias: Tensor? = nil, activation: Activation = .identity
+  ) throws(TensorError) -> Tensor {
+    try requireFloat("dense", self, weight, bias)
+    try requireOneDevice("dense", [self, weight, bias])
+    guard weight.shape.rank == 2 else {
+      throw .shape(ShapeError("dense", requires: "a weight of in x out", got: weight.shape))
+    }
+    guard let inner = shape.extents.last, inner == weight.shape[0] else {
+      throw .shape(
+        ShapeError("dense", requires: "equal inner extents", got: shape, weight.shape))
+    }
+    let columns = weight.shape[1]
+    try requireVector("dense", "bias", bias, columns)
+    let result = try usableShape(shape.extents.dropLast() + [columns], "dense")
+    let rows = shape.extents.dropLast().reduce(1, *)
+    let geometry = MatmulGeometry(rows: rows, inner: inner, columns: columns)
+
+    let fused = activation.isFusable ? activation : .identity
+    let (x, w, backend) = (value, weight.value, backend)
+    let epilogue = Epilogue(bias: bias?.value, activation: fused)
+    let y = try compute(on: device, result) { (y) throws(DeviceError) in
+      try backend.matmul(x, w, geometry, epilogue, into: y)
+    }
+    let inputs = [self, weight] + (bias.map { [$0] } ?? [])
+    let links = inputs.map { _ in GradientLink.computed }
+    let output = attach(.matmul, inputs, y, links: links) { (dy, dx) throws(DeviceError) in
+      let dz = try backend.pullEpilogue(
+        fused, output: y, upstream: dy, bias: dx.count > 2 ? dx[2] : nil,
+        needsInner: dx[0] != nil || dx[1] != nil)
+      if let destination = dx[0] {
+        let product = MatmulGeometry(
+          rows: rows, inner: columns, columns: inner, transposeRight: true)
+        try backend.matmul(dz, w, product, .none, into: destination)
+      }
+      if let destination = dx[1] {
+        let product = MatmulGeometry(
+          rows: inner, inner: rows, columns: columns, transposeLeft: true)
+        try backend.matmul(x, dz, product, .none, into: destination)
+      }
+    }
+    return activation.isFusable ? output : try output.activate("dense", activation)
+  }
+}
+
+/// Refuses an optional operand that is not one number for each column or channel.
+func requireVector(
+  _ operation: String, _ name: String, _ tensor: Tensor?, _ count: Int
+) throws(TensorError) {
+  guard let tensor, tensor.shape != [count] else { return }
+  throw .shape(
+    ShapeError(operation, requires: "a \(name) of shape \(count)", got: tensor.shape))
+}
+
+extension Backend {
+  /// The gradient before bias and activation; writes that of the bias where there is one.
+  ///
+  /// - Parameter needsInner: whether the result is used; if not, only the bias' gradient is made.
+  func pullEpilogue(
+    _ activation: Activation, output y: NDArray, upstream dy: NDArray, bias db: NDArray?,
+    needsInner: Bool
+  ) throws(DeviceError) -> NDArray {
+    let dz = activation == .identity || !needsInner ? nil : try newArray(y.shape)
+    if dz != nil || db != nil {
+      try biasActivationGradient(
+        output: y.asRows, upstream: dy.asRows, activation, into: dz?.asRows, bias: db)
+    }
+    return dz ?? dy
+  }
+}
