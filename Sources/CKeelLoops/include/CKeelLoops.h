@@ -1,1 +1,239 @@
+// The CPU device's hot loops. Each works on a part that the caller chose; the caller runs parts on
+// all cores. Sizes count elements. Sums are Double: parts are combined in a fixed order.
 #pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/// Runs body(context, i) for i in 0 ..< count on the threads of the OpenMP runtime that is loaded
+/// (oneDNN's), so that its threads and ours never compete. False, with nothing run, without one.
+bool keel_parallel(size_t count, void (*body)(void *context, size_t index), void *context);
+
+/// Asks for large pages, which halve the cost of first touching big arrays.
+void keel_advise_large_pages(void *memory, size_t bytes);
+
+// MARK: Pointwise
+
+enum keel_function {
+  KEEL_COPY, KEEL_NEGATE, KEEL_ABS, KEEL_SIGN, KEEL_SQRT, KEEL_EXP, KEEL_EXPM1, KEEL_LOG,
+  KEEL_LOG1P, KEEL_TANH_OF, KEEL_SIGMOID_OF, KEEL_ERF, KEEL_RECIPROCAL,
+  KEEL_ADD, KEEL_SUBTRACT, KEEL_MULTIPLY, KEEL_DIVIDE, KEEL_POWER, KEEL_MAXIMUM, KEEL_MINIMUM,
+  KEEL_LESS, KEEL_LESS_OR_EQUAL, KEEL_GREATER, KEEL_GREATER_OR_EQUAL, KEEL_EQUAL, KEEL_NOT_EQUAL,
+  KEEL_SELECT,
+};
+
+enum { KEEL_POINTWISE_BLOCK = 1024, KEEL_MAXIMUM_RANK = 8, KEEL_MAXIMUM_INPUTS = 6 };
+
+enum keel_dtype { KEEL_FLOAT32, KEEL_INT32, KEEL_UINT8 };
+
+/// One instruction; operands and destination are slots. Slots are the inputs, then the parameters,
+/// then registers; slot -1 is the output.
+struct keel_step {
+  int32_t function;
+  int32_t destination;
+  int32_t first, second, third;
+};
+
+struct keel_pointwise_input {
+  const void *data;
+  int32_t dtype;
+  /// All strides those of the output: read in place where the type is float32.
+  bool dense;
+  /// All strides 0.
+  bool uniform;
+  size_t strides[KEEL_MAXIMUM_RANK];
+};
+
+struct keel_pointwise {
+  const struct keel_step *steps;
+  size_t step_count;
+  const float *parameters;
+  size_t parameter_count;
+  struct keel_pointwise_input inputs[KEEL_MAXIMUM_INPUTS];
+  size_t input_count;
+  size_t rank;
+  size_t extents[KEEL_MAXIMUM_RANK];
+  float *out;
+};
+
+/// Elements begin ..< end of the output. `scratch`: KEEL_POINTWISE_BLOCK floats per slot.
+void keel_pointwise_run(
+    const struct keel_pointwise *plan, size_t begin, size_t end, float *scratch);
+
+// MARK: Bias and activation. Arrays repeat per-column numbers with a period.
+
+enum keel_activation {
+  KEEL_IDENTITY, KEEL_RELU, KEEL_LEAKY_RELU, KEEL_ELU, KEEL_SIGMOID, KEEL_TANH,
+};
+
+/// y = activation(y), in place.
+void keel_activate(float *y, size_t count, int32_t activation, float parameter);
+/// y[i] = activation(bias[i % period]) for a part that starts at a multiple of the period.
+void keel_activated_bias(
+    float *y, size_t count, const float *bias, size_t period, int32_t activation,
+    float parameter);
+/// dz = dy * slope(y) (dz may be NULL or dy) and sums[i % period] += dz (sums may be NULL).
+void keel_bias_activation_gradient(
+    const float *y, const float *dy, float *dz, size_t count, size_t period, double *sums,
+    int32_t activation, float parameter);
+/// sums[c] += sums[c + k * columns] for k = 1 ... period / columns - 1.
+void keel_fold_period(double *sums, size_t period, size_t columns);
+
+// MARK: Reductions
+
+enum keel_reduction_kind { KEEL_SUM, KEEL_MAX, KEEL_MIN };
+
+/// Extents and strides, outermost first, of what is kept and what is reduced, without the innermost
+/// run of `inner` contiguous elements, which is one or the other.
+struct keel_reduction {
+  int32_t kind;
+  bool reduces_inner;
+  size_t inner;
+  size_t kept_rank, reduced_rank;
+  size_t kept_extents[KEEL_MAXIMUM_RANK], kept_strides[KEEL_MAXIMUM_RANK];
+  size_t reduced_extents[KEEL_MAXIMUM_RANK], reduced_strides[KEEL_MAXIMUM_RANK];
+};
+
+/// Reduces reduced indices [reduced_begin, reduced_end) and inner elements [inner_begin,
+/// inner_end) for each kept index [kept_begin, kept_end). Result of kept index k (and inner
+/// element c) goes to partial[k] (partial[k * inner + c]).
+void keel_reduce(
+    const struct keel_reduction *plan, const float *x, size_t kept_begin, size_t kept_end,
+    size_t reduced_begin, size_t reduced_end, size_t inner_begin, size_t inner_end,
+    double *partial);
+/// out[i] = (partials[i] + partials[count + i] + … over all parts) / divisor, likewise max, min.
+void keel_reduce_parts(
+    int32_t kind, const double *partials, size_t parts, size_t count, size_t begin, size_t end,
+    double divisor, float *out);
+
+void keel_argmax(
+    const float *x, size_t outer_begin, size_t outer_end, size_t extent, size_t inner,
+    int32_t *out);
+
+// MARK: Movement
+
+void keel_fill32(uint32_t *out, size_t count, uint32_t value);
+
+/// Copies outer rows [begin, end) of the pattern; the last two extents are copied as one tile.
+struct keel_strided_copy {
+  size_t rank;
+  size_t extents[KEEL_MAXIMUM_RANK];
+  ptrdiff_t source[KEEL_MAXIMUM_RANK], destination[KEEL_MAXIMUM_RANK];
+};
+void keel_strided_copy4(
+    const struct keel_strided_copy *plan, const uint32_t *source, uint32_t *destination,
+    size_t begin, size_t end);
+void keel_strided_copy1(
+    const struct keel_strided_copy *plan, const uint8_t *source, uint8_t *destination,
+    size_t begin, size_t end);
+
+void keel_gather(
+    const float *x, const int32_t *indices, size_t extent, size_t inner, float *out,
+    size_t index_count, size_t row_begin, size_t row_end);
+/// dx rows [extent_begin, extent_end) of one outer slice, columns [inner_begin, inner_end).
+void keel_gather_gradient(
+    const float *dy, const int32_t *indices, size_t index_count, size_t inner, float *dx,
+    size_t extent_begin, size_t extent_end, size_t inner_begin, size_t inner_end);
+void keel_one_hot(
+    const int32_t *indices, size_t begin, size_t end, size_t classes, float *out);
+
+// MARK: Pooling. Parts are rows: (image, output row) forward, (image, input row) backward.
+
+struct keel_pooling {
+  size_t height, width, channels, out_height, out_width;
+  size_t window_height, window_width, stride_height, stride_width, pad_top, pad_left;
+};
+void keel_max_pooling(
+    const struct keel_pooling *g, const float *x, float *y, uint8_t *indices, size_t begin,
+    size_t end);
+void keel_max_pooling_gradient(
+    const struct keel_pooling *g, const float *dy, const uint8_t *indices, float *dx,
+    size_t begin, size_t end);
+void keel_average_pooling(
+    const struct keel_pooling *g, const float *x, float *y, size_t begin, size_t end);
+void keel_average_pooling_gradient(
+    const struct keel_pooling *g, const float *dy, float *dx, size_t begin, size_t end);
+
+// MARK: Normalisation
+
+/// sums[i % period] += x[i], squares[i % period] += x[i]^2.
+void keel_batch_statistics(
+    const float *x, size_t count, size_t period, double *sums, double *squares);
+/// y = activation((x - mean) * scale + shift), the last three per column.
+void keel_batch_normalize(
+    const float *x, float *y, size_t count, size_t period, const float *mean,
+    const float *scale, const float *shift, int32_t activation, float parameter);
+/// With dz = dy * slope(y): dbeta += dz, dgamma += dz * (x - mean) * inverse_deviation.
+void keel_batch_gradient_sums(
+    const float *x, const float *y, const float *dy, size_t count, size_t period,
+    const float *mean, const float *inverse_deviation, double *dbeta, double *dgamma,
+    int32_t activation, float parameter);
+/// dx = scale * (dz - mean_dz - (x - mean) * inverse_deviation * mean_dzh).
+void keel_batch_gradient(
+    const float *x, const float *y, const float *dy, float *dx, size_t count, size_t period,
+    const float *mean, const float *inverse_deviation, const float *scale,
+    const float *mean_dz, const float *mean_dzh, int32_t activation, float parameter);
+
+void keel_layer_normalize(
+    const float *x, const float *gamma, const float *beta, float epsilon, float *y,
+    float *mean, float *inverse_deviation, size_t columns, size_t begin, size_t end);
+/// dx may be NULL; dgamma and dbeta are added to.
+void keel_layer_gradient(
+    const float *x, const float *dy, const float *gamma, const float *mean,
+    const float *inverse_deviation, float *dx, double *dgamma, double *dbeta, size_t columns,
+    size_t begin, size_t end);
+
+// MARK: Probabilities, over rows [begin, end)
+
+void keel_softmax(const float *x, float *y, size_t columns, size_t begin, size_t end);
+void keel_softmax_gradient(
+    const float *y, const float *dy, float *dx, size_t columns, size_t begin, size_t end);
+void keel_log_softmax(const float *x, float *y, size_t columns, size_t begin, size_t end);
+void keel_log_softmax_gradient(
+    const float *y, const float *dy, float *dx, size_t columns, size_t begin, size_t end);
+void keel_softmax_cross_entropy(
+    const float *x, const int32_t *labels, float smoothing, float *losses, float *log_sums,
+    size_t columns, size_t begin, size_t end);
+void keel_softmax_cross_entropy_gradient(
+    const float *x, const int32_t *labels, float smoothing, const float *log_sums,
+    const float *dlosses, float *dx, size_t columns, size_t begin, size_t end);
+
+// MARK: Random numbers. Parts begin at a multiple of 4.
+
+struct keel_random_key {
+  uint32_t key_low, key_high, stream, step_low, step_high;
+};
+void keel_random_bits(struct keel_random_key key, uint32_t *out, size_t begin, size_t end);
+void keel_random_uniform(
+    struct keel_random_key key, float low, float range, float *out, size_t begin, size_t end);
+void keel_dropout(
+    struct keel_random_key key, uint32_t threshold, float scale, const float *x, float *y,
+    size_t begin, size_t end);
+
+// MARK: Optimisation
+
+/// The sum of squares; neither overflows nor underflows.
+double keel_square_sum(const float *x, size_t count);
+
+struct keel_update {
+  float learning_rate, weight_decay, coefficient;
+  bool decoupled;
+  /// SGD.
+  float momentum, one_minus_dampening;
+  bool nesterov;
+  /// Adam.
+  float beta1, beta2, epsilon, correction1, correction2;
+};
+/// Blocks of 128 elements [begin, end); scales holds two numbers per block. Moments may be NULL.
+void keel_sgd(
+    const struct keel_update *update, float *parameters, const float *gradients, float *moment,
+    const float *scales, size_t begin, size_t end);
+void keel_adam(
+    const struct keel_update *update, float *parameters, const float *gradients, float *first,
+    float *second, const float *scales, size_t begin, size_t end);
+
+// MARK: The measure of the others
+
+/// y[i] = f applied `rounds` times to (i mod 16) / 16, f(x) = fma(x, 0.5, 0.25), in registers.
+void keel_multiply_add_peak(float *y, size_t count, size_t rounds);
