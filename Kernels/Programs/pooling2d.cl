@@ -1,13 +1,30 @@
 // Maximum and average over windows of NHWC images, and their gradients.
 //
 // A cell is KEEL_WIDTH channels of one pixel. Work-item (first, row) walks the cells of one row of
-// pixels: all of them on CPU-class devices (axis 0 has one item, which streams), one each on GPUs
-// (axis 0 has as many items as the row has cells, so neighbours read neighbours). The last cell
-// of a pixel starts early where KEEL_WIDTH does not divide the channels: some channels are then
-// computed twice, with the same result. No gradient scatters, so nothing needs an order.
-#define CELL_PIXEL(cell, cells) ((cell) / (cells))
-#define CELL_CHANNEL(cell, cells, channels) \
-  min(((cell) % (cells)) * KEEL_WIDTH, (channels) - KEEL_WIDTH)
+// pixels: all of them on CPU-class devices (axis 0 has one item, which streams), one on GPUs
+// (axis 0 has at least as many items as the row has cells, so neighbours read neighbours). The
+// last cell of a pixel starts early where KEEL_WIDTH does not divide the channels: some channels
+// are then computed twice, with the same result. No gradient scatters, so nothing needs an order.
+typedef struct { uint pixel, part, parts, left; } cell_walk;
+
+static inline cell_walk walk_over(const uint pixels, const uint channels)
+{
+  const uint parts = (channels + KEEL_WIDTH - 1) / KEEL_WIDTH;
+  const uint first = get_global_id(0);
+  const uint cells = pixels * parts;
+  const uint left = get_global_size(0) == 1 ? cells : first < cells;
+  const cell_walk result = {first / parts, first % parts, parts, left};
+  return result;
+}
+
+static inline void advance(cell_walk *walk)
+{
+  walk->left -= 1;
+  walk->part += 1;
+  if (walk->part < walk->parts) return;
+  walk->part = 0;
+  walk->pixel += 1;
+}
 
 // All extents in the order of Pooling2DGeometry; the host passes them as two vectors.
 typedef struct {
@@ -57,14 +74,13 @@ __kernel void pooling2d_max(
     const uint4 more)
 {
   const geometry g = geometry_of(extents, more);
-  const uint cells = (g.channels + KEEL_WIDTH - 1) / KEEL_WIDTH;
   const size_t row = get_global_id(1);
   const int p = row % g.out_height;
   const int2 rows = inside(p, g.stride_height, g.pad_top, g.window_height, g.height);
   const size_t image = row / g.out_height * g.height;
-  for (uint cell = get_global_id(0); cell < g.out_width * cells; cell += get_global_size(0)) {
-    const int q = CELL_PIXEL(cell, cells);
-    const uint c = CELL_CHANNEL(cell, cells, g.channels);
+  for (cell_walk walk = walk_over(g.out_width, g.channels); walk.left > 0; advance(&walk)) {
+    const int q = walk.pixel;
+    const uint c = min(walk.part * KEEL_WIDTH, g.channels - KEEL_WIDTH);
     const int2 columns = inside(q, g.stride_width, g.pad_left, g.window_width, g.width);
     const int top = p * g.stride_height - g.pad_top;
     const int left = q * g.stride_width - g.pad_left;
@@ -76,8 +92,8 @@ __kernel void pooling2d_max(
       for (int w = columns.x; w < columns.y; ++w, from += g.channels) {
         const floats value = keel_load(from);
         const ints wins = (value > best) | ((value != value) & (best == best));
-        best = select(best, value, wins);
-        winner = select(winner, (ints)(tap + w), wins);
+        best = wins ? value : best;
+        winner = wins ? (ints)(tap + w) : winner;
       }
     }
     const size_t out = (row * g.out_width + q) * g.channels + c;
@@ -103,14 +119,13 @@ __kernel void pooling2d_max_gradient(
     const uint4 more)
 {
   const geometry g = geometry_of(extents, more);
-  const uint cells = (g.channels + KEEL_WIDTH - 1) / KEEL_WIDTH;
   const size_t row = get_global_id(1);
   const int h = row % g.height;
   const int2 rows = windows_over(h, g.stride_height, g.pad_top, g.window_height, g.out_height);
   const size_t image = row / g.height * g.out_height;
-  for (uint cell = get_global_id(0); cell < g.width * cells; cell += get_global_size(0)) {
-    const int w = CELL_PIXEL(cell, cells);
-    const uint c = CELL_CHANNEL(cell, cells, g.channels);
+  for (cell_walk walk = walk_over(g.width, g.channels); walk.left > 0; advance(&walk)) {
+    const int w = walk.pixel;
+    const uint c = min(walk.part * KEEL_WIDTH, g.channels - KEEL_WIDTH);
     const int2 columns =
         windows_over(w, g.stride_width, g.pad_left, g.window_width, g.out_width);
     floats sum = (floats)(0.0f);
@@ -188,14 +203,13 @@ __kernel void pooling2d_average(
     const uint4 more)
 {
   const geometry g = geometry_of(extents, more);
-  const uint cells = (g.channels + KEEL_WIDTH - 1) / KEEL_WIDTH;
   const size_t row = get_global_id(1);
   const int p = row % g.out_height;
   const int2 rows = inside(p, g.stride_height, g.pad_top, g.window_height, g.height);
   const size_t image = row / g.out_height * g.height;
-  for (uint cell = get_global_id(0); cell < g.out_width * cells; cell += get_global_size(0)) {
-    const int q = CELL_PIXEL(cell, cells);
-    const uint c = CELL_CHANNEL(cell, cells, g.channels);
+  for (cell_walk walk = walk_over(g.out_width, g.channels); walk.left > 0; advance(&walk)) {
+    const int q = walk.pixel;
+    const uint c = min(walk.part * KEEL_WIDTH, g.channels - KEEL_WIDTH);
     const int2 columns = inside(q, g.stride_width, g.pad_left, g.window_width, g.width);
     floats sum = (floats)(0.0f);
     for (int h = rows.x; h < rows.y; ++h) {
@@ -223,14 +237,13 @@ __kernel void pooling2d_average_gradient(
     const uint4 more)
 {
   const geometry g = geometry_of(extents, more);
-  const uint cells = (g.channels + KEEL_WIDTH - 1) / KEEL_WIDTH;
   const size_t row = get_global_id(1);
   const int h = row % g.height;
   const int2 rows = windows_over(h, g.stride_height, g.pad_top, g.window_height, g.out_height);
   const size_t image = row / g.height * g.out_height;
-  for (uint cell = get_global_id(0); cell < g.width * cells; cell += get_global_size(0)) {
-    const int w = CELL_PIXEL(cell, cells);
-    const uint c = CELL_CHANNEL(cell, cells, g.channels);
+  for (cell_walk walk = walk_over(g.width, g.channels); walk.left > 0; advance(&walk)) {
+    const int w = walk.pixel;
+    const uint c = min(walk.part * KEEL_WIDTH, g.channels - KEEL_WIDTH);
     const int2 columns =
         windows_over(w, g.stride_width, g.pad_left, g.window_width, g.out_width);
     floats sum = (floats)(0.0f);
