@@ -1,0 +1,122 @@
+public import KeelBackend
+
+/// What a layer declares its parameters, states and children with, while a model is built.
+public struct LayerScope {
+  /// The path of the layer, such as `block1.conv`; empty for the outermost.
+  public let path: String
+  private let kind: String
+  let declarations: LayerDeclarations
+
+  init(path: String, kind: String, declarations: LayerDeclarations) {
+    self.path = path
+    self.kind = kind
+    self.declarations = declarations
+  }
+
+  /// Declares a parameter.
+  ///
+  /// - Parameters:
+  ///   - name: its name within the layer, such as `weight`.
+  ///   - fanIn: how many inputs one output sums over.
+  ///   - fanOut: how many outputs one input reaches.
+  ///   - decays: whether weight decay applies; by default only with two axes or more.
+  /// - Throws: ``TensorError/shape(_:)`` when the name is taken or the initializer invalid.
+  public mutating func parameter(
+    _ name: String, shape: Shape, initializer: Initializer, fanIn: Int, fanOut: Int,
+    decays: Bool? = nil
+  ) throws(TensorError) -> Parameter {
+    let full = try claim(name)
+    guard shape.count > 0 else { throw refusal("parameters with elements", got: shape) }
+    if let complaint = initializer.complaint {
+      throw refusal(complaint, gotText: "\(initializer) for '\(name)'")
+    }
+    let parameter = Parameter(
+      name: full, shape: shape, initializer: initializer, fanIn: fanIn, fanOut: fanOut,
+      decays: decays ?? (shape.rank >= 2), index: declarations.parameters.count)
+    declarations.parameters.append(parameter)
+    return parameter
+  }
+
+  /// Declares a state of equal elements.
+  ///
+  /// - Throws: ``TensorError/shape(_:)`` when the name is taken.
+  public mutating func state(
+    _ name: String, shape: Shape, initialValue: Float
+  ) throws(TensorError) -> StateBuffer {
+    let state = StateBuffer(name: try claim(name), shape: shape, initialValue: initialValue)
+    declarations.states.append(state)
+    return state
+  }
+
+  /// Builds a layer within this one and returns the shape of its output.
+  ///
+  /// - Throws: what the child throws, or ``TensorError/shape(_:)`` when the name is taken.
+  public mutating func child<Child: Layer>(
+    _ name: String, _ layer: inout Child, input: Shape
+  ) throws(TensorError) -> Shape {
+    let childPath = try claim(name)
+    var scope = LayerScope(path: childPath, kind: layer.kind, declarations: declarations)
+    let firstParameter = declarations.parameters.count
+    let place = declarations.rows.count
+    let output = try layer.build(&scope, input: input)
+    // A layer made of layers is listed by its parts.
+    if declarations.rows.count == place {
+      declarations.rows.append(
+        LayerSummary(
+          name: childPath, kind: layer.kind, output: output,
+          parameters: Array(declarations.parameters[firstParameter...])))
+    }
+    return output
+  }
+
+  /// A stream of random numbers of the layer's own; see ``Pass/dropoutKey(stream:)``.
+  public mutating func randomStream() -> Int {
+    declarations.streams += 1
+    return declarations.streams - 1
+  }
+
+  /// The error of a layer that cannot take an input: names the layer, what it requires and what
+  /// it got.
+  public func refusal(_ requirement: String, got shape: Shape) -> TensorError {
+    .shape(ShapeError(title, requires: requirement, got: shape))
+  }
+
+  /// The error of a layer with an option that is not usable.
+  public func refusal(_ requirement: String, gotText: String) -> TensorError {
+    .shape(ShapeError(title, requires: requirement, gotText: gotText))
+  }
+
+  private var title: String { path.isEmpty ? kind : "\(path) (\(kind))" }
+
+  private func claim(_ name: String) throws(TensorError) -> String {
+    let full = path.isEmpty ? name : "\(path).\(name)"
+    guard !name.isEmpty, declarations.names.insert(full).inserted else {
+      throw refusal("distinct names that are not empty", gotText: "'\(name)' again")
+    }
+    return full
+  }
+}
+
+/// What the layers of a model have declared.
+final class LayerDeclarations {
+  var parameters: [Parameter] = []
+  var states: [StateBuffer] = []
+  var rows: [LayerSummary] = []
+  var names: Set<String> = []
+  var streams = 0
+}
+
+/// A line of a model's summary.
+public struct LayerSummary {
+  /// The layer's path.
+  public let name: String
+  /// What it is, such as `Conv2D`.
+  public let kind: String
+  /// The shape of its output, without the batch axis.
+  public let output: Shape
+  /// Its parameters.
+  public let parameters: [Parameter]
+
+  /// How many numbers its parameters have.
+  public var parameterCount: Int { parameters.reduce(0) { $0 + $1.shape.count } }
+}

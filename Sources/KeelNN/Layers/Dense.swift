@@ -1,0 +1,50 @@
+public import KeelAutograd
+public import KeelBackend
+
+/// y = activation(x · weight + bias) on the last axis (Keras' and PyTorch's Linear).
+///
+/// Parameters: `weight`, inputs x units; `bias`, units.
+public struct Dense: Layer {
+  private let units: Int
+  private let activation: Activation
+  private let usesBias: Bool
+  private let initializer: Initializer
+  private let biasInitializer: Initializer
+  private var weight: Parameter?
+  private var bias: Parameter?
+
+  /// A layer of `units` outputs.
+  public init(
+    _ units: Int, activation: Activation = .identity, usesBias: Bool = true,
+    initializer: Initializer = .glorotUniform, biasInitializer: Initializer = .zeros
+  ) {
+    self.units = units
+    self.activation = activation
+    self.usesBias = usesBias
+    self.initializer = initializer
+    self.biasInitializer = biasInitializer
+  }
+
+  /// Declares `weight` and `bias`.
+  public mutating func build(
+    _ scope: inout LayerScope, input: Shape
+  ) throws(TensorError) -> Shape {
+    guard units >= 1 else { throw scope.refusal("at least one unit", gotText: "\(units)") }
+    guard let inputs = input.extents.last, inputs >= 1 else {
+      throw scope.refusal("an input of at least one axis, none empty", got: input)
+    }
+    weight = try scope.parameter(
+      "weight", shape: [inputs, units], initializer: initializer, fanIn: inputs, fanOut: units)
+    if usesBias {
+      bias = try scope.parameter(
+        "bias", shape: [units], initializer: biasInitializer, fanIn: inputs, fanOut: units)
+    }
+    return Shape(input.extents.dropLast() + [units])
+  }
+
+  /// The output for a batch.
+  public func callAsFunction(_ x: Tensor, _ pass: Pass) throws(TensorError) -> Tensor {
+    let bias: Tensor? = usesBias ? try pass[bias] : nil
+    return try x.dense(pass[weight], bias: bias, activation: activation)
+  }
+}

@@ -1,0 +1,104 @@
+public import KeelAutograd
+public import KeelBackend
+
+/// Layers one after the other.
+///
+/// ```swift
+/// let network = Sequential {
+///   Conv2D(32, kernel: 3, activation: .relu)
+///   MaxPool2D(2)
+///   Flatten()
+///   Dense(10)
+/// }
+/// ```
+///
+/// Its layers are named by what they are and numbered: `conv1`, `maxpool1`, `dense1`, `dense2`;
+/// ``Layer/named(_:)`` gives another name.
+public struct Sequential: Layer {
+  /// The layers, first to last.
+  public private(set) var layers: [any Layer]
+
+  /// The layers of an array.
+  public init(_ layers: [any Layer]) { self.layers = layers }
+
+  /// The layers that a block lists; `if` and `for` may choose among them.
+  public init(@LayerBuilder _ layers: () -> [any Layer]) { self.layers = layers() }
+
+  /// Builds the layers in turn.
+  public mutating func build(
+    _ scope: inout LayerScope, input: Shape
+  ) throws(TensorError) -> Shape {
+    guard !layers.isEmpty else { throw scope.refusal("at least one layer", gotText: "none") }
+    var shape = input
+    var numbers: [String: Int] = [:]
+    for i in layers.indices {
+      let name: String
+      if let named = layers[i] as? NamedLayer {
+        name = named.name
+      } else {
+        let base = baseName(layers[i].kind)
+        numbers[base, default: 0] += 1
+        name = "\(base)\(numbers[base, default: 1])"
+      }
+      shape = try scope.child(name, &layers[i], input: shape)
+    }
+    return shape
+  }
+
+  /// The output of the last layer.
+  public func callAsFunction(_ x: Tensor, _ pass: Pass) throws(TensorError) -> Tensor {
+    var x = x
+    for layer in layers { x = try layer(x, pass) }
+    return x
+  }
+
+  /// `Conv2D` becomes `conv`.
+  private func baseName(_ kind: String) -> String {
+    let lower = kind.lowercased()
+    return lower.hasSuffix("2d") ? String(lower.dropLast(2)) : lower
+  }
+}
+
+/// A layer under a name of its own; made by ``Layer/named(_:)``.
+public struct NamedLayer: Layer {
+  /// The name.
+  public let name: String
+  private var layer: any Layer
+
+  init(_ layer: any Layer, name: String) {
+    self.layer = layer
+    self.name = name
+  }
+
+  /// That of the layer.
+  public var kind: String { layer.kind }
+
+  /// Builds the layer.
+  public mutating func build(
+    _ scope: inout LayerScope, input: Shape
+  ) throws(TensorError) -> Shape { try layer.build(&scope, input: input) }
+
+  /// The layer's output.
+  public func callAsFunction(_ x: Tensor, _ pass: Pass) throws(TensorError) -> Tensor {
+    try layer(x, pass)
+  }
+}
+
+/// Collects the layers of a block.
+@resultBuilder
+public enum LayerBuilder {
+  /// One layer.
+  public static func buildExpression(_ layer: any Layer) -> [any Layer] { [layer] }
+  /// Several at once.
+  public static func buildExpression(_ layers: [any Layer]) -> [any Layer] { layers }
+  /// A list.
+  public static func buildBlock(_ parts: [any Layer]...) -> [any Layer] { parts.flatMap { $0 } }
+  /// An `if` without `else`.
+  public static func buildOptional(_ part: [any Layer]?) -> [any Layer] { part ?? [] }
+  /// The first branch.
+  public static func buildEither(first part: [any Layer]) -> [any Layer] { part }
+  /// The other branch.
+  public static func buildEither(second part: [any Layer]) -> [any Layer] { part }
+  /// A `for`.
+  public static func buildArray(_ parts: [[any Layer]]) -> [any Layer] { parts.flatMap { $0 } }
+}

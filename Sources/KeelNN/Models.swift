@@ -1,0 +1,95 @@
+public import KeelBackend
+
+/// A network that can be rebuilt from a name and a few numbers, as runs record it.
+public enum ModelRecipe: Hashable, Sendable {
+  /// Conv 32 3x3 relu, max-pool 2x2, Dense 128 relu, Dense classes: for images of digits.
+  case digitsCNN(classes: Int)
+  /// Dense layers of the given widths with an activation and dropout, then Dense classes.
+  case mlp(hidden: [Int], classes: Int, activation: Activation = .relu, dropout: Float = 0)
+
+  /// The name under which runs and the command line know it.
+  public var name: String {
+    switch self {
+    case .digitsCNN: "digits-cnn"
+    case .mlp: "mlp"
+    }
+  }
+
+  /// The names of all recipes.
+  public static let names = ["digits-cnn", "mlp"]
+
+  /// The network.
+  public var network: Sequential {
+    switch self {
+    case .digitsCNN(let classes): Models.digitsCNN(classes: classes)
+    case .mlp(let hidden, let classes, let activation, let dropout):
+      Models.mlp(hidden: hidden, classes: classes, activation: activation, dropout: dropout)
+    }
+  }
+}
+
+extension ModelRecipe: Codable {
+  private enum Key: String, CodingKey { case name, classes, hidden, activation, dropout }
+
+  /// Reads `{"name": …}` with the options of that name.
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: Key.self)
+    let classes = try values.decode(Int.self, forKey: .classes)
+    let name = try values.decode(String.self, forKey: .name)
+    switch name {
+    case "digits-cnn": self = .digitsCNN(classes: classes)
+    case "mlp":
+      self = .mlp(
+        hidden: try values.decode([Int].self, forKey: .hidden), classes: classes,
+        activation: try values.decode(Activation.self, forKey: .activation),
+        dropout: try values.decode(Float.self, forKey: .dropout))
+    default:
+      throw DecodingError.dataCorruptedError(
+        forKey: .name, in: values,
+        debugDescription: "unknown model '\(name)'; known: \(ModelRecipe.names)")
+    }
+  }
+
+  /// Writes the name and the options.
+  public func encode(to encoder: any Encoder) throws {
+    var values = encoder.container(keyedBy: Key.self)
+    try values.encode(name, forKey: .name)
+    switch self {
+    case .digitsCNN(let classes): try values.encode(classes, forKey: .classes)
+    case .mlp(let hidden, let classes, let activation, let dropout):
+      try values.encode(hidden, forKey: .hidden)
+      try values.encode(classes, forKey: .classes)
+      try values.encode(activation, forKey: .activation)
+      try values.encode(dropout, forKey: .dropout)
+    }
+  }
+}
+
+/// Networks that are ready to use.
+public enum Models {
+  /// A small convolutional network for images of digits; its outputs are logits.
+  public static func digitsCNN(classes: Int = 10) -> Sequential {
+    Sequential {
+      Conv2D(32, kernel: 3, activation: .relu)
+      MaxPool2D(2)
+      Flatten()
+      Dense(128, activation: .relu)
+      Dense(classes)
+    }
+  }
+
+  /// Dense layers of the given widths, each with an activation and, if wanted, dropout; its
+  /// outputs are logits.
+  public static func mlp(
+    hidden: [Int], classes: Int, activation: Activation = .relu, dropout: Float = 0
+  ) -> Sequential {
+    Sequential {
+      Flatten()
+      for width in hidden {
+        Dense(width, activation: activation)
+        if dropout != 0 { Dropout(dropout) }
+      }
+      Dense(classes)
+    }
+  }
+}

@@ -1,0 +1,79 @@
+public import KeelBackend
+
+/// How gradients become steps, and how large these are.
+///
+/// Options are checked where the optimizer meets a model: ``Updater`` and `compile` throw.
+public struct Optimizer: Hashable, Sendable, Codable {
+  /// The name users write, such as `adam`.
+  public let name: String
+  /// The rule.
+  public let rule: OptimizerRule
+  /// The size of steps.
+  public let learningRate: Float
+  /// How strongly parameters are pulled to 0.
+  public let weightDecay: Float
+  /// Whether decay shrinks parameters directly rather than through the gradient.
+  public let decouplesDecay: Bool
+
+  /// Stochastic gradient descent (PyTorch's form), with momentum (Polyak, 1964) or Nesterov's
+  /// (Sutskever et al., 2013) if asked for. Decay is added to the gradient.
+  public static func sgd(
+    learningRate: Float, momentum: Float = 0, nesterov: Bool = false, dampening: Float = 0,
+    weightDecay: Float = 0
+  ) -> Optimizer {
+    Optimizer(
+      name: "sgd", rule: .sgd(momentum: momentum, dampening: dampening, nesterov: nesterov),
+      learningRate: learningRate, weightDecay: weightDecay, decouplesDecay: false)
+  }
+
+  /// Adam (Kingma & Ba, 2015). Decay is added to the gradient.
+  ///
+  /// - Parameter epsilon: added outside the root; 1e-8 as in the paper and PyTorch (Keras: 1e-7).
+  public static func adam(
+    learningRate: Float = 1e-3, beta1: Float = 0.9, beta2: Float = 0.999, epsilon: Float = 1e-8,
+    weightDecay: Float = 0
+  ) -> Optimizer {
+    Optimizer(
+      name: "adam", rule: .adam(beta1: beta1, beta2: beta2, epsilon: epsilon),
+      learningRate: learningRate, weightDecay: weightDecay, decouplesDecay: false)
+  }
+
+  /// Adam with decoupled weight decay (Loshchilov & Hutter, 2019).
+  public static func adamW(
+    learningRate: Float = 1e-3, beta1: Float = 0.9, beta2: Float = 0.999, epsilon: Float = 1e-8,
+    weightDecay: Float = 1e-2
+  ) -> Optimizer {
+    Optimizer(
+      name: "adamw", rule: .adam(beta1: beta1, beta2: beta2, epsilon: epsilon),
+      learningRate: learningRate, weightDecay: weightDecay, decouplesDecay: true)
+  }
+
+  /// Throws unless every option is usable.
+  ///
+  /// - Throws: ``TensorError/shape(_:)`` that names the option and its value.
+  public func validate() throws(TensorError) {
+    try check(learningRate.isFinite && learningRate > 0, "a finite learning rate above 0", learningRate)
+    try check(
+      weightDecay.isFinite && weightDecay >= 0, "a finite weight decay of at least 0", weightDecay)
+    switch rule {
+    case .sgd(let momentum, let dampening, let nesterov):
+      try check(momentum >= 0 && momentum < 1, "a momentum in 0 ..< 1", momentum)
+      try check(dampening >= 0 && dampening <= 1, "a dampening in 0 ... 1", dampening)
+      try check(
+        !nesterov || (momentum > 0 && dampening == 0),
+        "a momentum above 0 and no dampening for Nesterov's form", momentum)
+    case .adam(let beta1, let beta2, let epsilon):
+      try check(beta1 >= 0 && beta1 < 1, "beta1 in 0 ..< 1", beta1)
+      try check(beta2 >= 0 && beta2 < 1, "beta2 in 0 ..< 1", beta2)
+      try check(epsilon.isFinite && epsilon > 0, "a finite epsilon above 0", epsilon)
+    }
+  }
+
+  private func check(
+    _ holds: Bool, _ requirement: String, _ value: Float
+  ) throws(TensorError) {
+    guard holds else {
+      throw .shape(ShapeError(name, requires: requirement, gotText: "\(value)"))
+    }
+  }
+}
