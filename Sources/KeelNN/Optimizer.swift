@@ -52,7 +52,8 @@ public struct Optimizer: Hashable, Sendable, Codable {
   ///
   /// - Throws: ``TensorError/shape(_:)`` that names the option and its value.
   public func validate() throws(TensorError) {
-    try check(learningRate.isFinite && learningRate > 0, "a finite learning rate above 0", learningRate)
+    try check(
+      learningRate.isFinite && learningRate > 0, "a finite learning rate above 0", learningRate)
     try check(
       weightDecay.isFinite && weightDecay >= 0, "a finite weight decay of at least 0", weightDecay)
     switch rule {

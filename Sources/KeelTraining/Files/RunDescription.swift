@@ -1,0 +1,63 @@
+public import KeelBackend
+import KeelData
+public import KeelNN
+
+/// What a run is, for people and for going on with it: the contents of `run.json`.
+public struct RunDescription: Hashable, Sendable, Codable {
+  /// The version of this form.
+  public var version = 1
+  /// The model, if it was made from a recipe.
+  public var model: ModelRecipe?
+  /// The extents of one input.
+  public var input: [Int]
+  /// How many numbers the parameters have.
+  public var parameters: Int
+  /// The optimizer.
+  public var optimizer: Optimizer
+  /// The loss.
+  public var loss: Loss
+  /// What is counted.
+  public var metrics: [Metric]
+  /// The limit of the gradient norm.
+  public var clipGlobalNorm: Float?
+  /// The seed of the model.
+  public var seed: UInt64
+  /// What the current `fit` is to do.
+  public var plan: FitPlan
+  /// What the caller says of the data, such as the folder.
+  public var data: [String: String]
+  /// The device it ran on last.
+  public var device: DeviceDescription
+  /// How far it is.
+  public var progress: Progress
+
+  /// How far a run is.
+  public struct Progress: Hashable, Sendable, Codable {
+    /// Complete epochs.
+    public var epochs: Int
+    /// Batches done after them.
+    public var batches: Int
+    /// Updates done.
+    public var steps: UInt64
+    /// Whether the plan is done.
+    public var isComplete: Bool
+  }
+
+  init(_ trainer: Trainer, _ plan: FitPlan, data: [String: String]) {
+    let model = trainer.model
+    self.model = model.recipe
+    input = model.inputShape.extents
+    parameters = model.parameterCount
+    optimizer = trainer.updater.optimizer
+    loss = trainer.loss
+    metrics = trainer.metrics
+    clipGlobalNorm = trainer.updater.clipGlobalNorm
+    seed = model.seed
+    self.plan = plan
+    self.data = data
+    device = model.device.info
+    progress = Progress(
+      epochs: trainer.position.epoch, batches: trainer.position.step,
+      steps: trainer.updater.step, isComplete: trainer.position.epoch >= plan.lastEpoch)
+  }
+}

@@ -1,0 +1,90 @@
+import Glibc
+
+/// Shows a training: a bar in a terminal, else a few plain lines per epoch.
+public final class ProgressBar: Callback {
+  private let write: (String) -> Void
+  private let isTerminal: Bool
+  private let width: Int
+  private var barLength = 0
+  private var plan: FitPlan?
+  private var lastLine = ContinuousClock.now
+
+  /// A bar on the standard error output.
+  public convenience init() {
+    self.init(isTerminal: isatty(STDERR_FILENO) == 1) { text in
+      _ = Array(text.utf8).withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    }
+  }
+
+  /// A bar that writes through a function.
+  public init(isTerminal: Bool, width: Int = 24, write: @escaping (String) -> Void) {
+    self.isTerminal = isTerminal
+    self.width = width
+    self.write = write
+  }
+
+  /// Remembers the plan.
+  public func trainingBegan(_ plan: FitPlan) {
+    self.plan = plan
+    lastLine = .now
+  }
+
+  /// Draws the bar; without a terminal a line, at most every ten seconds.
+  public func progressed(_ progress: TrainingProgress) {
+    let text = line(progress)
+    if isTerminal {
+      write("\r" + text + padding(text))
+      barLength = text.count
+    } else if lastLine.duration(to: .now) > .seconds(10),
+      progress.batch < progress.batchesPerEpoch
+    {
+      lastLine = .now
+      write(text + "\n")
+    }
+  }
+
+  /// Replaces the bar by the epoch's line.
+  public func epochEnded(_ epoch: EpochRecord) {
+    var text = "epoch \(epoch.epoch)/\(plan?.lastEpoch ?? epoch.epoch)"
+    text += "  \(clock(epoch.seconds))  loss \(fixed(epoch.loss, 4))"
+    if let accuracy = epoch.accuracy { text += "  accuracy \(percent(accuracy))" }
+    text += "  |g| \(short(epoch.gradientNorm))"
+    if epoch.clippedFraction > 0 { text += " (\(percent(epoch.clippedFraction)) clipped)" }
+    if let loss = epoch.validationLoss { text += "  validation loss \(fixed(loss, 4))" }
+    if let accuracy = epoch.validationAccuracy { text += "  accuracy \(percent(accuracy))" }
+    write((isTerminal ? "\r" : "") + text + padding(text) + "\n")
+    barLength = 0
+    lastLine = .now
+  }
+
+  /// Ends a bar that stands.
+  public func trainingEnded(_ result: FitResult) {
+    if isTerminal, barLength > 0 { write("\n") }
+    barLength = 0
+  }
+
+  private func line(_ progress: TrainingProgress) -> String {
+    let done = Double(progress.batch) / Double(max(progress.batchesPerEpoch, 1))
+    var text = "epoch \(progress.epoch)/\(progress.lastEpoch) "
+    if isTerminal {
+      let full = min(width, Int(done * Double(width)))
+      let head = full < width ? ">" : ""
+      text += "[" + String(repeating: "=", count: full) + head
+      text += String(repeating: " ", count: width - full - head.count) + "] "
+    } else {
+      text += percent(done) + " "
+    }
+    text += " loss \(fixed(progress.loss, 4))"
+    if let accuracy = progress.accuracy { text += "  accuracy \(percent(accuracy))" }
+    text += "  |g| \(short(progress.gradientNorm))"
+    text += "  \(fixed(progress.examplesPerSecond, 0)) images/s"
+    return text + "  \(clock(progress.secondsLeft)) left"
+  }
+
+  /// Blanks over what is left of a longer bar.
+  private func padding(_ text: String) -> String {
+    String(repeating: " ", count: isTerminal ? max(0, barLength - text.count) : 0)
+  }
+
+  private func percent(_ part: Double) -> String { fixed(100 * part, 2) + " %" }
+}
