@@ -158,7 +158,7 @@ void convolution2d_filter_local_tiles(
 
 // convolution2d_filter_local_sum — d[i] = sum over s of partial[s, i].
 //
-// Buffers    partial: splits x count; d: count.
+// Buffers    partial: splits x count, not read where there are none; d: count.
 // Work       one work-item per element.
 // Requires   nothing; any local size.
 // Numerics   splits are added in their order: the tree depends on the shape alone.
@@ -173,7 +173,7 @@ __kernel void convolution2d_filter_local_sum(
 {
   const uint i = get_global_id(0);
   if (i >= count) return;
-  float sum = partial[i];
-  for (uint s = 1; s < splits; ++s) sum += partial[(size_t)s * count + i];
+  float sum = 0.0f;
+  for (uint s = 0; s < splits; ++s) sum += partial[(size_t)s * count + i];
   d[i] = sum;
 }

@@ -1,0 +1,145 @@
+package import KeelBackend
+
+/// Which kernels compute a convolution and its gradients: a function of the extents and the device.
+package enum Convolution2DPlan: Hashable, Sendable {
+  /// Groups of few channels: no matrix product (`convolution2d_groups.cl`).
+  case groups
+  /// Register tiles for CPU-class devices (`convolution2d.cl`, `convolution2d_filter.cl`).
+  case tiles
+  /// Local-memory tiles for GPUs (`convolution2d_local.cl`, `convolution2d_filter_local.cl`).
+  case local
+
+  package init(_ geometry: Convolution2DGeometry, isCPUClass: Bool) {
+    let narrow = min(geometry.groupInChannels, geometry.groupOutChannels)
+    if geometry.groups > 1 && narrow < 8 {
+      self = .groups
+    } else {
+      self = isCPUClass ? .tiles : .local
+    }
+  }
+}
+
+extension Convolution2DGeometry {
+  /// Input channels that one output channel reads.
+  var groupInChannels: Int { inChannels / groups }
+  /// Output channels of a group.
+  var groupOutChannels: Int { outChannels / groups }
+  var taps: Int { kernelHeight * kernelWidth }
+
+  var inputExtent: SIMD2<Int32> { alongImage(width: width, height: height) }
+  var outputExtent: SIMD2<Int32> { alongImage(width: outWidth, height: outHeight) }
+  var kernelExtent: SIMD2<Int32> { alongImage(width: kernelWidth, height: kernelHeight) }
+  var stride: SIMD2<Int32> { alongImage(width: strideWidth, height: strideHeight) }
+  var dilation: SIMD2<Int32> { alongImage(width: dilationWidth, height: dilationHeight) }
+  var padding: SIMD2<Int32> { alongImage(width: padLeft, height: padTop) }
+}
+
+/// A convolution or its input gradient as one gather: what is read, from where, with which steps.
+///
+/// Result pixel q meets tap t at source pixel (q * sourceStep + origin + t * tapStep) / resultStep,
+/// where that divides.
+struct Convolution2DGather {
+  let batch: Int
+  let sourceExtent: SIMD2<Int32>
+  let sourceChannels: Int
+  let resultExtent: SIMD2<Int32>
+  let resultChannels: Int
+  let kernelExtent: SIMD2<Int32>
+  /// Source channels and result channels of a group.
+  let inner: Int
+  let columns: Int
+  let groups: Int
+  let sourceStep: SIMD2<Int32>
+  let resultStep: SIMD2<Int32>
+  let tapStep: SIMD2<Int32>
+  let origin: SIMD2<Int32>
+  /// Where tap t, source channel k and result channel c of group g lie in the filter.
+  let filterTapStep: Int
+  let filterInnerStep: Int
+  let filterColumnStep: Int
+  let filterGroupStep: Int
+
+  static let single = SIMD2<Int32>(1, 1)
+
+  var taps: Int { Int(kernelExtent.x) * Int(kernelExtent.y) }
+  /// Residues of a result pixel modulo the step: each meets taps of its own.
+  var phases: Int { Int(resultStep.x) * Int(resultStep.y) }
+  /// The most result pixels that a phase has.
+  var phasePixels: Int {
+    batch * ceilDivide(Int(resultExtent.x), Int(resultStep.x))
+      * ceilDivide(Int(resultExtent.y), Int(resultStep.y))
+  }
+
+  /// The convolution itself.
+  static func forward(_ geometry: Convolution2DGeometry) -> Convolution2DGather {
+    Convolution2DGather(
+      batch: geometry.batch, sourceExtent: geometry.inputExtent,
+      sourceChannels: geometry.inChannels, resultExtent: geometry.outputExtent,
+      resultChannels: geometry.outChannels, kernelExtent: geometry.kernelExtent,
+      inner: geometry.groupInChannels, columns: geometry.groupOutChannels,
+      groups: geometry.groups, sourceStep: geometry.stride, resultStep: single,
+      tapStep: geometry.dilation, origin: .zero &- geometry.padding,
+      filterTapStep: geometry.groupInChannels * geometry.outChannels,
+      filterInnerStep: geometry.outChannels, filterColumnStep: 1,
+      filterGroupStep: geometry.groupOutChannels)
+  }
+
+  /// The gradient by the input, a gather from dy.
+  static func inputGradient(_ geometry: Convolution2DGeometry) -> Convolution2DGather {
+    Convolution2DGather(
+      batch: geometry.batch, sourceExtent: geometry.outputExtent,
+      sourceChannels: geometry.outChannels, resultExtent: geometry.inputExtent,
+      resultChannels: geometry.inChannels, kernelExtent: geometry.kernelExtent,
+      inner: geometry.groupOutChannels, columns: geometry.groupInChannels,
+      groups: geometry.groups, sourceStep: single, resultStep: geometry.stride,
+      tapStep: .zero &- geometry.dilation, origin: geometry.padding,
+      filterTapStep: geometry.groupInChannels * geometry.outChannels,
+      filterInnerStep: 1, filterColumnStep: geometry.outChannels,
+      filterGroupStep: geometry.groupOutChannels)
+  }
+}
+
+extension OpenCLBackend: Convolution2DBackend {
+  package func convolution2D(
+    _ x: NDArray, filter: NDArray, _ geometry: Convolution2DGeometry, _ epilogue: Epilogue,
+    into y: NDArray
+  ) throws(DeviceError) {
+    try convolution2DGather(x, filter, .forward(geometry), plan(geometry), epilogue, into: y)
+  }
+
+  package func convolution2DInputGradient(
+    upstream dy: NDArray, filter: NDArray, _ geometry: Convolution2DGeometry, into dx: NDArray
+  ) throws(DeviceError) {
+    try convolution2DGather(dy, filter, .inputGradient(geometry), plan(geometry), .none, into: dx)
+  }
+
+  package func convolution2DFilterGradient(
+    _ x: NDArray, upstream dy: NDArray, _ geometry: Convolution2DGeometry,
+    into dfilter: NDArray
+  ) throws(DeviceError) {
+    if dfilter.count == 0 { return }
+    // Without pixels it is the sum of no parts.
+    if dy.count == 0 || x.count == 0 { return try sumSplits(dy, 0, into: dfilter) }
+    switch plan(geometry) {
+    case .groups: try convolution2DFilterGroups(x, dy, geometry, into: dfilter)
+    case .tiles: try convolution2DFilterTiles(x, dy, geometry, into: dfilter)
+    case .local: try convolution2DFilterLocal(x, dy, geometry, into: dfilter)
+    }
+  }
+
+  private func plan(_ geometry: Convolution2DGeometry) -> Convolution2DPlan {
+    Convolution2DPlan(geometry, isCPUClass: isCPUClass)
+  }
+
+  private func convolution2DGather(
+    _ source: NDArray, _ filter: NDArray, _ gather: Convolution2DGather,
+    _ plan: Convolution2DPlan, _ epilogue: Epilogue, into result: NDArray
+  ) throws(DeviceError) {
+    if result.count == 0 { return }
+    switch plan {
+    case .groups: try convolution2DGroups(source, filter, gather, epilogue, into: result)
+    case .tiles: try convolution2DTiles(source, filter, gather, epilogue, into: result)
+    case .local: try convolution2DLocal(source, filter, gather, epilogue, into: result)
+    }
+  }
+}

@@ -1,0 +1,93 @@
+package import KeelBackend
+
+/// How `matmul.cl` computes a product: which operands are packed, and the width of a tile.
+package struct MatmulTiles: Hashable, Sendable {
+  /// Rows of a tile (`TILE_ROWS`).
+  package static let rows = 8
+  /// Vectors of sixteen columns in a tile (`TILE_VECTORS`).
+  package let vectors: Int
+  package let packsLeft: Bool
+  package let packsRight: Bool
+
+  package var columns: Int { 16 * vectors }
+  var options: [String] { ["TILE_ROWS=\(Self.rows)", "TILE_VECTORS=\(vectors)"] }
+
+  package init(_ geometry: MatmulGeometry) {
+    vectors = geometry.columns <= 16 ? 1 : 2
+    // In place, a tile must fit in the operand. A long operand that is read again and again, each
+    // step on another page, is worth a copy; measured in docs/benchmarks.md.
+    packsLeft =
+      geometry.rows < Self.rows
+      || geometry.transposeLeft && geometry.rows >= 2048 && geometry.columns >= 512
+    packsRight =
+      geometry.transposeRight || geometry.columns < 16 * vectors
+      || geometry.inner >= 1024 && geometry.columns >= 1024 && geometry.rows >= 64
+  }
+}
+
+/// An operand as the tiles read it.
+private struct TileOperand {
+  let array: NDArray
+  let isPacked: Bool
+  /// Elements from one line to the next, from one step of the inner axis to the next, from one
+  /// tile to the next, from one matrix of the batch to the next.
+  let lineStep: Int
+  let innerStep: Int
+  let panelStep: Int
+  let batchStep: Int
+}
+
+extension OpenCLBackend {
+  func matmulTiles(
+    _ a: NDArray, _ b: NDArray, _ geometry: MatmulGeometry, _ plan: MatmulTiles,
+    _ epilogue: Epilogue, into c: NDArray
+  ) throws(DeviceError) {
+    let left = try operand(
+      a, lines: geometry.rows, inner: geometry.inner, isTransposed: geometry.transposeLeft,
+      matrices: geometry.leftBatchStride == 0 ? 1 : geometry.batch,
+      width: MatmulTiles.rows, packs: plan.packsLeft, plan)
+    let right = try operand(
+      b, lines: geometry.columns, inner: geometry.inner, isTransposed: !geometry.transposeRight,
+      matrices: geometry.rightBatchStride == 0 ? 1 : geometry.batch,
+      width: plan.columns, packs: plan.packsRight, plan)
+    let grid = Grid.tiles(
+      ceilDivide(geometry.rows, MatmulTiles.rows), ceilDivide(geometry.columns, plan.columns),
+      geometry.batch)
+    try launch(
+      "matmul_tiles", from: .matmul, options: plan.options, grid: grid,
+      left.array, right.array, epilogue.bias, c,
+      UInt32(geometry.rows), UInt32(geometry.inner), UInt32(geometry.columns),
+      UInt32(left.lineStep), UInt32(left.innerStep), UInt64(left.panelStep),
+      UInt64(left.batchStep), UInt32(right.innerStep), UInt64(right.panelStep),
+      UInt64(right.batchStep), UInt32(left.isPacked ? 1 : 0), UInt32(right.isPacked ? 1 : 0),
+      EpilogueArguments(epilogue))
+  }
+
+  /// An operand of `lines` x inner (inner x lines where transposed), packed into panels of `width`
+  /// lines if the plan says so.
+  private func operand(
+    _ array: NDArray, lines: Int, inner: Int, isTransposed: Bool, matrices: Int, width: Int,
+    packs: Bool, _ plan: MatmulTiles
+  ) throws(DeviceError) -> TileOperand {
+    let lineStep = isTransposed ? 1 : inner
+    let innerStep = isTransposed ? lines : 1
+    let batchStep = matrices == 1 ? 0 : lines * inner
+    guard packs else {
+      return TileOperand(
+        array: array, isPacked: false, lineStep: lineStep, innerStep: innerStep,
+        panelStep: width * lineStep, batchStep: batchStep)
+    }
+    let panels = ceilDivide(lines, width)
+    let panelCount = inner * width
+    let packed = try scratch(max(1, matrices * panels * panelCount))
+    if inner > 0 {
+      try launch(
+        "matmul_pack", from: .matmul, options: plan.options, grid: .tiles(panels, matrices),
+        array, packed, UInt32(lines), UInt32(inner), UInt32(lineStep), UInt32(innerStep),
+        UInt32(width), UInt64(batchStep))
+    }
+    return TileOperand(
+      array: packed, isPacked: true, lineStep: 1, innerStep: width, panelStep: panelCount,
+      batchStep: matrices == 1 ? 0 : panels * panelCount)
+  }
+}
