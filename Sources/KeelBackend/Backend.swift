@@ -9,7 +9,7 @@ package protocol Backend:
   FillBackend, StridedCopyBackend, GatherBackend, OneHotBackend, MatmulBackend,
   Convolution2DBackend, Pooling2DBackend, BatchNormalizationBackend, LayerNormalizationBackend,
   SoftmaxBackend, SoftmaxCrossEntropyBackend, RandomBackend, DropoutBackend,
-  GlobalNormClipBackend, OptimizerStepBackend
+  GlobalNormClipBackend, OptimizerStepBackend, MultiplyAddPeakBackend
 {
   var info: DeviceDescription { get }
   var counters: DeviceCounters { get }

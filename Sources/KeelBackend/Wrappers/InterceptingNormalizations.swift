@@ -168,4 +168,10 @@ extension InterceptingBackend {
         summary: summary)
     }
   }
+
+  package func multiplyAddPeak(rounds: Int, into out: NDArray) throws(DeviceError) {
+    try intercept(.multiplyAddPeak, method: #function, inputs: [], outputs: [out]) {
+      () throws(DeviceError) in try inner.multiplyAddPeak(rounds: rounds, into: out)
+    }
+  }
 }

@@ -1,0 +1,216 @@
+internal import KeelAutograd
+internal import KeelBackend
+
+/// Batch normalisation: training with running statistics, inference, and the gradient alone.
+enum BatchNormalizationCases {
+  static let all: [OperationCase] =
+    [
+      training("training", [16, 5]),
+      training("training_relu", [16, 5], .relu),
+      training("training_leaky_relu", [16, 5], .leakyRelu(slope: 0.1)),
+      training("training_tanh", [16, 5], .tanh),
+      training("training_gelu", [16, 5], .gelu),
+      training("training_images", [3, 5, 6, 7]),
+      training("training_images_relu_channels32", [2, 6, 6, 32], .relu),
+      training("training_one_channel", [37, 1]),
+      training("training_two_rows", [2, 33]),
+      training("training_channels257", [9, 257]),
+      training("training_rows3001_channels3", [3001, 3], gradient: false),
+      training("training_rows1500_channels64", [1500, 64], .relu, gradient: false),
+      training("training_large_mean", [257, 5], fill: .uniform(999, 1001), gradient: false),
+      training("training_constant", [65, 3], fill: .repeating([2.5]), gradient: false),
+      training("training_nan", [9, 14], fill: .sprinkled([.nan, 1, 1]), gradient: false),
+      training("training_momentum0", [33, 4], momentum: 0),
+      inference("inference", [16, 5], .identity),
+      inference("inference_relu", [3, 5, 6, 7], .relu),
+      inference("inference_silu", [16, 5], .silu),
+      inference("inference_channels64", [50, 64], .relu),
+      gradient("gradient", [129, 33], .identity),
+      gradient("gradient_relu", [129, 33], .relu),
+      gradient("gradient_rows3001_channels10", [3001, 10], .relu),
+      gradient("gradient_without_input", [129, 33], .relu, needsInput: false),
+    ] + large
+
+  private struct Statistics {
+    var mean: [Double]
+    var variance: [Double]
+    /// Means of |x|.
+    var magnitude: [Double]
+  }
+
+  /// Two passes, as the definition reads.
+  private static func statistics(_ x: [Double], _ channels: Int) -> Statistics {
+    let rows = Double(x.count / channels)
+    var result = Statistics(
+      mean: [Double](repeating: 0, count: channels),
+      variance: [Double](repeating: 0, count: channels),
+      magnitude: [Double](repeating: 0, count: channels))
+    for i in x.indices {
+      result.mean[i % channels] += x[i] / rows
+      result.magnitude[i % channels] += abs(x[i]) / rows
+    }
+    for i in x.indices {
+      let difference = x[i] - result.mean[i % channels]
+      result.variance[i % channels] += difference * difference / rows
+    }
+    return result
+  }
+
+  private static let epsilon = 1e-3
+
+  /// y before the activation, with given statistics; its magnitude where asked for.
+  private static func normalize(
+    _ x: [Double], _ gamma: [Double], _ beta: [Double], _ mean: [Double], _ variance: [Double],
+    magnitude: Bool = false
+  ) -> [Double] {
+    x.indices.map { i in
+      let c = i % gamma.count
+      let scale = gamma[c] / (variance[c] + Double(Float(epsilon))).squareRoot()
+      return magnitude
+        ? (abs(x[i]) + abs(mean[c])) * abs(scale) + abs(beta[c])
+        : (x[i] - mean[c]) * scale + beta[c]
+    }
+  }
+
+  private static func training(
+    _ label: String, _ shape: Shape, _ activation: Activation = .identity,
+    momentum: Float = 0.9, fill: CaseInput.Fill = .uniform(-2, 2), gradient: Bool = true
+  ) -> OperationCase {
+    let channels = shape[shape.rank - 1]
+    let rows = shape.count / channels
+    let (keep, take) = (Double(momentum), 1 - Double(momentum))
+    let vector: CaseInput = [channels]
+    return OperationCase(
+      .batchNormalization, label,
+      inputs: [
+        CaseInput(shape, fill), CaseInput([channels], .uniform(0.5, 1.5)), vector, vector,
+        CaseInput([channels], .uniform(0.5, 1.5)),
+      ],
+      tolerance: .transcendentalSum(of: rows),
+      magnitude: .given { t in
+        let s = statistics(t[0], channels)
+        return [
+          normalize(t[0], t[1], t[2], s.mean, s.variance, magnitude: true),
+          (0..<channels).map { keep * abs(t[3][$0]) + take * s.magnitude[$0] },
+          (0..<channels).map {
+            keep * abs(t[4][$0])
+              + take * (s.variance[$0] + s.magnitude[$0] * s.variance[$0].squareRoot())
+          },
+        ]
+      },
+      differentiable: gradient ? [0, 1, 2] : [],
+      outputs: { (t) throws(TensorError) in
+        let y = try t[0].batchNormalization(
+          gamma: t[1], beta: t[2], runningMean: t[3], runningVariance: t[4], momentum: momentum,
+          epsilon: Float(epsilon), activation: activation)
+        return [y, t[3], t[4]]
+      },
+      oracles: { t in
+        let s = statistics(t[0], channels)
+        let unbias = Double(rows) / Double(rows - 1)
+        return [
+          normalize(t[0], t[1], t[2], s.mean, s.variance).map {
+            ActivationCases.formula(activation, $0)
+          },
+          (0..<channels).map { keep * t[3][$0] + take * s.mean[$0] },
+          (0..<channels).map { keep * t[4][$0] + take * s.variance[$0] * unbias },
+        ]
+      })
+  }
+
+  private static func inference(
+    _ label: String, _ shape: Shape, _ activation: Activation
+  ) -> OperationCase {
+    let channels = shape[shape.rank - 1]
+    return OperationCase(
+      .batchNormalization, label,
+      inputs: [
+        CaseInput(shape), CaseInput([channels], .uniform(0.5, 1.5)), [channels], [channels],
+        CaseInput([channels], .uniform(0.5, 1.5)),
+      ],
+      tolerance: .transcendental,
+      magnitude: .given { [normalize($0[0], $0[1], $0[2], $0[3], $0[4], magnitude: true)] },
+      differentiable: [0, 1, 2],
+      run: { (t) throws(TensorError) in
+        try t[0].batchNormalizationInference(
+          gamma: t[1], beta: t[2], mean: t[3], variance: t[4], epsilon: Float(epsilon),
+          activation: activation)
+      },
+      oracle: { t in
+        normalize(t[0], t[1], t[2], t[3], t[4]).map { ActivationCases.formula(activation, $0) }
+      })
+  }
+
+  /// The gradient straight on the contract: x, y, dy, gamma, mean, inverse deviation.
+  private static func gradient(
+    _ label: String, _ shape: Shape, _ activation: Activation, needsInput: Bool = true,
+    isLarge: Bool = false
+  ) -> OperationCase {
+    let channels = shape[shape.rank - 1]
+    let rows = shape.count / channels
+    let outputs: [Shape] = (needsInput ? [shape] : []) + [[channels], [channels]]
+    return OperationCase(
+      .batchNormalization, label,
+      inputs: [
+        CaseInput(shape), CaseInput(shape), CaseInput(shape), [channels],
+        CaseInput([channels], .uniform(-0.1, 0.1)), CaseInput([channels], .uniform(0.5, 1.5)),
+      ],
+      tolerance: .sum(of: rows), magnitude: .given { pull($0, activation, needsInput, -1) },
+      work: isLarge ? .init(flops: 10 * shape.count, bytes: 16 * shape.count) : nil,
+      outputs: { (t) throws(TensorError) in
+        try t.direct(outputs) { (backend, out) throws(DeviceError) in
+          try backend.batchNormalizationGradient(
+            t[0].value, output: t[1].value, upstream: t[2].value, gamma: t[3].value,
+            mean: t[4].value, inverseDeviation: t[5].value, activation,
+            into: needsInput ? out[0] : nil, dgamma: out[out.count - 2],
+            dbeta: out[out.count - 1])
+        }
+      },
+      oracles: { pull($0, activation, needsInput, 1) })
+  }
+
+  /// The formulas of the contract; with `sign` -1 those of their terms' absolute values.
+  private static func pull(
+    _ t: [[Double]], _ activation: Activation, _ needsInput: Bool, _ sign: Double
+  ) -> [[Double]] {
+    let channels = t[3].count
+    let rows = Double(t[0].count / channels)
+    func term(_ value: Double) -> Double { sign < 0 ? abs(value) : value }
+    var (dgamma, dbeta) = (
+      [Double](repeating: 0, count: channels), [Double](repeating: 0, count: channels)
+    )
+    var (dz, h) = (t[2], t[0])
+    for i in dz.indices {
+      let c = i % channels
+      if activation == .relu && t[1][i] <= 0 { dz[i] = 0 }
+      h[i] = (t[0][i] - t[4][c]) * t[5][c]
+      if sign < 0 { h[i] = (abs(t[0][i]) + abs(t[4][c])) * t[5][c] }
+      dbeta[c] += term(dz[i])
+      dgamma[c] += term(dz[i] * h[i])
+    }
+    guard needsInput else { return [dgamma, dbeta] }
+    let dx = dz.indices.map { i in
+      let c = i % channels
+      let rest = dbeta[c] / rows + h[i] * dgamma[c] / rows
+      return term(t[3][c]) * t[5][c] * (term(dz[i]) - sign * rest)
+    }
+    return [dx, dgamma, dbeta]
+  }
+
+  private static let large: [OperationCase] = [
+    OperationCase(
+      .batchNormalization, "training_32x56x56x64",
+      inputs: [[32, 56, 56, 64], [64], [64], [64], CaseInput([64], .uniform(0.5, 1.5))],
+      tolerance: .transcendentalSum(of: 100_352),
+      work: .init(flops: 7 * 6_422_528, bytes: 12 * 6_422_528),
+      run: { (t) throws(TensorError) in
+        try t[0].batchNormalization(
+          gamma: t[1], beta: t[2], runningMean: t[3], runningVariance: t[4], activation: .relu)
+      },
+      oracle: { t in
+        let s = statistics(t[0], 64)
+        return normalize(t[0], t[1], t[2], s.mean, s.variance).map { max($0, 0) }
+      }),
+    gradient("gradient_32x56x56x64", [32, 56, 56, 64], .relu, isLarge: true),
+  ]
+}

@@ -1,0 +1,158 @@
+internal import Glibc
+internal import KeelAutograd
+internal import KeelBackend
+
+/// Cross-entropy of softmax against labels.
+enum SoftmaxCrossEntropyCases {
+  static let all: [OperationCase] = [
+    perExample("per_example", rows: 17, columns: 10),
+    perExample("per_example_smoothing", rows: 17, columns: 10, smoothing: 0.1),
+    perExample("per_example_rows1025_columns3", rows: 1025, columns: 3, gradient: false),
+    perExample("per_example_columns1000", rows: 5, columns: 1000, gradient: false),
+    perExample("per_example_one_column", rows: 5, columns: 1),
+    perExample("per_example_one_row", rows: 1, columns: 33),
+    perExample(
+      "per_example_large_logits", rows: 9, columns: 11, logits: .uniform(-900, 900),
+      gradient: false),
+    perExample(
+      "per_example_huge_logits", rows: 9, columns: 5, logits: .sprinkled([1e30, -1e30]),
+      gradient: false),
+    perExample(
+      "per_example_label_outside", rows: 6, columns: 4,
+      labels: .integers([0, -1, 3, 4, 2, 1_000_000]), gradient: false),
+    perExample(
+      "per_example_label_outside_smoothing", rows: 6, columns: 4,
+      labels: .integers([0, -1, 3, 4, 2, 1_000_000]), smoothing: 0.2, gradient: false),
+    perExample(
+      "per_example_nan", rows: 8, columns: 6, logits: .sprinkled([.nan, 1, 1, 1]),
+      gradient: false),
+    mean("mean", rows: 33, columns: 10),
+    mean("mean_smoothing", rows: 33, columns: 10, smoothing: 0.2),
+    mean("mean_one_row", rows: 1, columns: 7),
+    mean("mean_rows513", rows: 513, columns: 4, gradient: false),
+    mean("mean_rows128_columns10", rows: 128, columns: 10, gradient: false),
+    gradientAlone("gradient", rows: 65, columns: 10, labels: .labels(10)),
+    gradientAlone(
+      "gradient_label_outside", rows: 7, columns: 4, labels: .integers([0, 7, 1, -3, 2])),
+    gradientAlone("gradient_columns1000", rows: 9, columns: 1000, labels: .labels(1000)),
+    OperationCase(
+      .softmaxCrossEntropy, "mean_rows8192_columns1000",
+      inputs: [[8192, 1000], CaseInput([8192], .labels(1000))],
+      tolerance: .transcendentalSum(of: 1000),
+      work: .init(flops: 5 * 8_192_000, bytes: 4 * 8_192_000),
+      run: { (t) throws(TensorError) in try t[0].softmaxCrossEntropy(labels: t[1]) },
+      oracle: { t in [average(losses(t, 1000, 0).values)] }),
+  ]
+
+  /// log of the sum of exponentials of one row, from its maximum.
+  private static func logSum(_ row: ArraySlice<Double>) -> (sum: Double, largest: Double) {
+    var largest = -Double.infinity
+    for value in row where value > largest || value.isNaN { largest = value }
+    var sum = 0.0
+    for value in row { sum += exp(value - largest) }
+    return (largest + log(sum), largest)
+  }
+
+  private static func losses(
+    _ t: [[Double]], _ columns: Int, _ smoothing: Float
+  ) -> (values: [Double], magnitudes: [Double]) {
+    let s = Double(smoothing)
+    var (values, magnitudes): ([Double], [Double]) = ([], [])
+    for (r, label) in t[1].enumerated() {
+      let row = t[0][(r * columns)..<((r + 1) * columns)]
+      let (sum, largest) = logSum(row)
+      var (loss, magnitude) = (sum, abs(sum) + abs(largest) + 1)
+      for (c, x) in row.enumerated() {
+        let target = (Double(c) == label ? 1 - s : 0) + s / Double(columns)
+        // 0 * infinity is nothing here: a class without weight is not in the sum.
+        guard target != 0 else { continue }
+        loss -= target * x
+        magnitude += target * abs(x)
+      }
+      values.append(label >= 0 && label < Double(columns) ? loss : .nan)
+      magnitudes.append(magnitude)
+    }
+    return (values, magnitudes)
+  }
+
+  private static func average(_ values: [Double]) -> Double {
+    var sum = 0.0
+    for value in values { sum += value }
+    return sum / Double(values.count)
+  }
+
+  private static func perExample(
+    _ label: String, rows: Int, columns: Int, logits: CaseInput.Fill = .uniform(-4, 4),
+    labels: CaseInput.Fill? = nil, smoothing: Float = 0, gradient: Bool = true
+  ) -> OperationCase {
+    OperationCase(
+      .softmaxCrossEntropy, label,
+      inputs: [
+        CaseInput([rows, columns], logits), CaseInput([rows], labels ?? .labels(columns)),
+      ],
+      tolerance: .transcendentalSum(of: columns),
+      magnitude: .given { [losses($0, columns, smoothing).magnitudes] },
+      differentiable: gradient ? [0] : [],
+      run: { (t) throws(TensorError) in
+        try t[0].softmaxCrossEntropyPerExample(labels: t[1], smoothing: smoothing)
+      },
+      oracle: { losses($0, columns, smoothing).values })
+  }
+
+  private static func mean(
+    _ label: String, rows: Int, columns: Int, smoothing: Float = 0, gradient: Bool = true
+  ) -> OperationCase {
+    OperationCase(
+      .softmaxCrossEntropy, label,
+      inputs: [CaseInput([rows, columns], .uniform(-4, 4)), CaseInput([rows], .labels(columns))],
+      tolerance: .transcendentalSum(of: columns + rows),
+      magnitude: .given { [[average(losses($0, columns, smoothing).magnitudes)]] },
+      differentiable: gradient ? [0] : [],
+      run: { (t) throws(TensorError) in
+        try t[0].softmaxCrossEntropy(labels: t[1], smoothing: smoothing)
+      },
+      oracle: { [average(losses($0, columns, smoothing).values)] })
+  }
+
+  /// The gradient straight on the contract: x, labels, dlosses.
+  private static func gradientAlone(
+    _ label: String, rows: Int, columns: Int, labels: CaseInput.Fill
+  ) -> OperationCase {
+    let smoothing: Float = 0.1
+    let s = Double(smoothing)
+    let pull: @Sendable ([[Double]], Double) -> [[Double]] = { t, sign in
+      var dx = t[0]
+      for r in 0..<rows {
+        let row = t[0][(r * columns)..<((r + 1) * columns)]
+        let sum = logSum(row).sum
+        let isInside = t[1][r] >= 0 && t[1][r] < Double(columns)
+        for (c, x) in row.enumerated() {
+          let target = (Double(c) == t[1][r] ? 1 - s : 0) + s / Double(columns)
+          // The exponent's own rounding: |x| + |sum|.
+          let probability = exp(x - sum) * (sign < 0 ? 1 + abs(x) + abs(sum) : 1)
+          let value = t[2][r] * (probability - sign * target)
+          dx[r * columns + c] = isInside ? value : .nan
+        }
+      }
+      return [sign < 0 ? dx.map(abs) : dx]
+    }
+    return OperationCase(
+      .softmaxCrossEntropy, label,
+      inputs: [
+        CaseInput([rows, columns], .uniform(-4, 4)), CaseInput([rows], labels), [rows],
+      ],
+      tolerance: .transcendentalSum(of: columns), magnitude: .given { pull($0, -1) },
+      outputs: { (t) throws(TensorError) in
+        try t.direct([[rows, columns]]) { (backend, out) throws(DeviceError) in
+          let losses = try backend.allocate([rows], .float32)
+          let logSums = try backend.allocate([rows], .float32)
+          try backend.softmaxCrossEntropy(
+            t[0].value, labels: t[1].value, smoothing: smoothing, into: losses, logSums: logSums)
+          try backend.softmaxCrossEntropyGradient(
+            t[0].value, labels: t[1].value, smoothing: smoothing, logSums: logSums,
+            upstream: t[2].value, into: out[0])
+        }
+      },
+      oracles: { pull($0, 1) })
+  }
+}

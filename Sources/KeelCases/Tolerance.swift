@@ -1,0 +1,54 @@
+internal import Glibc
+
+/// How far a float32 result may lie from the oracle, in words. The unit is u = 2^-24, the
+/// relative error of one rounding, times the magnitude of the element (see ``Magnitude``).
+package enum Tolerance: Sendable, Hashable {
+  /// The same bits: copies, choices, comparisons, counting, random words.
+  case exact
+  /// At most four roundings in a row: sums and products of a formula.
+  case rounding
+  /// Division and square root: OpenCL allows 2.5 and 3 units in the last place, 6 u at most;
+  /// two roundings may follow.
+  case division
+  /// Functions: OpenCL allows up to 16 units in the last place (pow, erf), 32 u, and the formula
+  /// around them rounds a few times.
+  case transcendental
+  /// A sum of `n` terms: rounding errors of partial sums add up like a random walk, so that the
+  /// error grows with the root of `n`, whatever the order; eight for the formula around it.
+  case sum(of: Int)
+  /// A sum of `n` terms within functions: softmax, normalisation, mean of losses.
+  case transcendentalSum(of: Int)
+
+  /// The largest error allowed, in units of u times the magnitude.
+  package var bound: Double {
+    switch self {
+    case .exact: 0
+    case .rounding: 4
+    case .division: 8
+    case .transcendental: 40
+    case .sum(let n): 8 + Double(n).squareRoot()
+    case .transcendentalSum(let n): 40 + Double(n).squareRoot()
+    }
+  }
+
+  /// The bound for a gradient, relative to the largest element of the exact gradient: the pullback
+  /// runs the forward's arithmetic about twice and reads the forward's rounded results, and the
+  /// differences of the oracle are themselves good to about 10 u.
+  package var gradientBound: Double { 64 + 4 * bound }
+
+  /// The relative error of one rounding in float32.
+  package static let unit = 0x1p-24
+}
+
+/// What an element's error is measured against: the condition of the computation.
+package enum Magnitude: Sendable {
+  /// The expected element itself.
+  case element
+  /// The sum of the absolute values of the terms: the oracle of the operands' absolute values.
+  /// Right for what is linear in each operand.
+  case terms
+  /// The largest expected element of the output: an error relative to the norm.
+  case largest
+  /// Given by a formula of the operands, one array per output.
+  case given(@Sendable (_ inputs: [[Double]]) -> [[Double]])
+}
