@@ -1,1 +1,0 @@
-typedef int keel_module_COneDNN;
