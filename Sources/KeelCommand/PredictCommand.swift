@@ -1,0 +1,43 @@
+import ArgumentParser
+import Keel
+import KeelBackend
+
+/// `keel predict`: what a run's network says of pictures.
+struct PredictCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "predict",
+    abstract: "Prints the class and the probabilities of pictures.",
+    discussion: """
+      A picture is made grey, square and as large as the network's input. Digits are light on dark
+      for the network: a picture with a light border is inverted, unless --invert or --no-invert
+      decides.
+      """)
+
+  @Argument(help: "The folder of the run.")
+  var run: String
+
+  @Argument(help: ArgumentHelp("PNG files.", valueName: "png"))
+  var pictures: [String]
+
+  @OptionGroup var device: DeviceOption
+
+  @Flag(inversion: .prefixedNo, help: "Exchange light and dark.")
+  var invert: Bool?
+
+  func run() throws {
+    let folder = try RunFolder(existing: run)
+    // Every picture is read before the device is touched: a bad one is told at once.
+    let images = try pictures.map { try GrayImage(pngFile: $0) }
+    let trainer = try folder.trainer(on: try device.open())
+    for (path, image) in zip(pictures, images) {
+      let fitted = try image.fitted(to: trainer.model.inputShape, invert: invert)
+      guard let prediction = try trainer.predict(.bytes(fitted.pixels)).first else { continue }
+      print("\(path): \(prediction.label)")
+      for (label, probability) in prediction.probabilities.enumerated() {
+        let bar = String(repeating: "█", count: Int((30 * probability).rounded()))
+        let share = (100 * Double(probability)).fixed(1)
+        print("  \(label)  \(String(repeating: " ", count: 5 - share.count))\(share) %  \(bar)")
+      }
+    }
+  }
+}

@@ -1,0 +1,106 @@
+import ArgumentParser
+import Glibc
+import Keel
+import KeelBackend
+
+/// `keel train`: the main job.
+struct TrainCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "train",
+    abstract: "Trains a network on digits and saves it with its history and a plot.",
+    discussion: """
+      Without options: a convolutional network on 6000 digits that are drawn from strokes. Ctrl-C
+      finishes the step, saves, and says how to go on; the result is then the same, to the bit.
+      """)
+
+  @OptionGroup var device: DeviceOption
+  @OptionGroup var data: DataOptions
+  @OptionGroup var network: NetworkOptions
+  @OptionGroup var descent: OptimizerOptions
+
+  @Option(help: "Passes over the training examples.")
+  var epochs = 5
+
+  @Option(help: "Examples per step.")
+  var batch = 64
+
+  @Option(help: "Batches whose mean gradient makes one step.")
+  var accumulate = 1
+
+  @Option(help: "Selects initial weights, the order of examples and dropout masks.")
+  var seed: UInt64 = 0
+
+  @Option(
+    help: ArgumentHelp(
+      "The folder of the run; by default the first free of runs/1, runs/2, …", valueName: "dir"))
+  var out: String?
+
+  @Option(help: ArgumentHelp("Goes on with the run in this folder.", valueName: "dir"))
+  var resume: String?
+
+  @Flag(help: "A short run on few examples, to see that everything works.")
+  var quick = false
+
+  @Flag(help: "Prints time and bytes per operation at the end; the run itself is slower.")
+  var profile = false
+
+  func validate() throws {
+    for (name, value) in [("--epochs", epochs), ("--batch", batch), ("--accumulate", accumulate)]
+    where value < 1 {
+      throw ValidationError("\(name) must be at least 1, got \(value).")
+    }
+    if resume != nil, out != nil {
+      throw ValidationError("--resume goes on in its own folder; leave out --out.")
+    }
+  }
+
+  func run() throws {
+    let job = try resume.map { try TrainingJob(resuming: $0, self) } ?? TrainingJob(self)
+    print(job.trainer.model.summary())
+    let stop = Interrupt.catching()
+    let result = try job.trainer.fit(
+      job.train, epochs: job.epochs, batchSize: job.batch, validation: .data(job.test),
+      gradientAccumulation: job.accumulate, seed: job.seed, output: job.folder, stop: stop,
+      callbacks: [ProgressBar()])
+    job.profiler.map { print("\n" + profileTable($0)) }
+    guard result.isComplete else {
+      print("\(result.summary)\nGo on with: keel train --resume \(job.folder.path)")
+      throw ExitStatus(code: 130)
+    }
+    if let last = result.history.epochs.last, let accuracy = last.validationAccuracy,
+      let loss = last.validationLoss
+    {
+      print(
+        "test accuracy \((100 * accuracy).fixed(2)) %, loss \(loss.fixed(4)) "
+          + "on \(job.test.count) examples")
+    }
+    print("saved in \(job.folder.path): run.json, checkpoint.safetensors, history, report.svg")
+  }
+
+  private func profileTable(_ profiler: ProfilingBackend) -> String {
+    let rows = profiler.table
+    let total = rows.map(\.seconds).reduce(0, +)
+    var table = TextTable("operation", "method", ">calls", ">ms", ">%", ">ms/call", ">GB/s")
+    for row in rows {
+      table.add(
+        row.operation, row.method, row.calls.grouped, (1e3 * row.seconds).fixed(1),
+        (100 * row.seconds / max(total, 1e-12)).fixed(1),
+        (1e3 * row.seconds / Double(max(row.calls, 1))).fixed(3),
+        row.gigabytesPerSecond.fixed(1))
+    }
+    return table.render()
+  }
+}
+
+/// Ctrl-C as a wish to stop after the step; a second one ends the program at once.
+enum Interrupt {
+  private static let request = StopRequest()
+
+  static func catching() -> StopRequest {
+    signal(SIGINT) { _ in
+      Interrupt.request.request()
+      signal(SIGINT, SIG_DFL)
+    }
+    return request
+  }
+}

@@ -1,0 +1,79 @@
+import ArgumentParser
+import FoundationEssentials
+import Keel
+import KeelBackend
+
+/// All that one `keel train` works with: a new run, or one that goes on.
+struct TrainingJob {
+  let trainer: Trainer
+  let train: Dataset
+  let test: Dataset
+  let folder: RunFolder
+  let epochs: Int
+  let batch: Int
+  let accumulate: Int
+  let seed: UInt64
+  /// Measures the device if asked for.
+  let profiler: ProfilingBackend?
+
+  /// A new run as the options say. Everything is checked before anything is written.
+  init(_ command: TrainCommand) throws {
+    var source = DataSource(command.data)
+    if command.quick {
+      source.train = source.train ?? 2000
+      source.test = source.test ?? 500
+    }
+    folder = try RunFolder(new: command.out ?? Self.freeFolder(), data: source.record)
+    (train, test) = try source.load()
+    let device: Device
+    (device, profiler) = try Self.open(command)
+    print("data: \(source.description), \(train.count) to train, \(test.count) to test")
+    let recipe = command.network.recipe(classes: train.classCount)
+    let model = try Model(recipe, input: train.exampleShape, device: device, seed: command.seed)
+    trainer = try model.compile(
+      optimizer: command.descent.chosen, loss: command.network.loss,
+      clipGlobalNorm: command.descent.clipGlobalNorm)
+    epochs = command.quick ? min(command.epochs, 2) : command.epochs
+    batch = command.batch
+    accumulate = command.accumulate
+    seed = command.seed
+  }
+
+  /// The run in a folder, from where it stopped, with its own options.
+  init(resuming path: String, _ command: TrainCommand) throws {
+    folder = try RunFolder(existing: path)
+    let description = try folder.description()
+    let plan = description.plan
+    guard !description.progress.isComplete else {
+      throw ValidationError("The run in '\(path)' is complete: \(plan.lastEpoch) epochs.")
+    }
+    let source = DataSource(recorded: folder.data, overriddenBy: command.data)
+    (train, test) = try source.load()
+    let device: Device
+    (device, profiler) = try Self.open(command)
+    trainer = try folder.trainer(on: device)
+    print(
+      "going on with \(path): epoch \(description.progress.epochs + 1) of \(plan.lastEpoch), "
+        + "step \(description.progress.steps)")
+    epochs = plan.lastEpoch - plan.firstEpoch + 1
+    batch = plan.batchSize
+    accumulate = plan.gradientAccumulation
+    seed = plan.seed
+  }
+
+  private static func open(
+    _ command: TrainCommand
+  ) throws -> (device: Device, profiler: ProfilingBackend?) {
+    let device = try command.device.open()
+    guard command.profile else { return (device, nil) }
+    let profiler = ProfilingBackend(device.backend)
+    return (Device(profiler), profiler)
+  }
+
+  /// The first of runs/1, runs/2, … that is not there.
+  private static func freeFolder() -> String {
+    var number = 1
+    while FileManager.default.fileExists(atPath: "runs/\(number)") { number += 1 }
+    return "runs/\(number)"
+  }
+}
