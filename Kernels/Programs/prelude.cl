@@ -183,6 +183,16 @@ static inline float keel_maximum_across(const floats v)
 #endif
 }
 
+// sum += x with what rounding lost carried in `rest` (Kahan, 1965): the error of a long sum does
+// not grow with its length. An infinity makes the next sum NaN.
+static inline void keel_add(floats *sum, floats *rest, const floats x)
+{
+  const floats added = x - *rest;
+  const floats next = *sum + added;
+  *rest = (next - *sum) - added;
+  *sum = next;
+}
+
 #if KEEL_GROUP == 1
 #define keel_team_sums(value, scratch, distance) ((void)(scratch), (void)(distance), (value))
 #define keel_team_sum(value, scratch) ((void)(scratch), (value))

@@ -46,6 +46,11 @@ bool keel_parallel(size_t count, void (*body)(void *context, size_t index), void
   return true;
 }
 
+size_t keel_thread_count(void) {
+  pthread_once(&once, find_runtime);
+  return omp_parallel && omp_maximum_threads ? (size_t)omp_maximum_threads() : 0;
+}
+
 void keel_advise_large_pages(void *memory, size_t bytes) {
 #ifdef MADV_HUGEPAGE
   madvise(memory, bytes, MADV_HUGEPAGE);

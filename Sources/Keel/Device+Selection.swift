@@ -1,4 +1,5 @@
 public import KeelBackend
+internal import KeelCPU
 internal import KeelOpenCL
 
 /// A device and why it was chosen.
@@ -11,7 +12,7 @@ public struct DeviceChoice: Sendable {
 
 extension Device {
   /// The CPU device: oneDNN and vectorised loops on all cores.
-  public static var cpu: Device { OpenDevices.cpu }
+  public static let cpu = Device(CPUBackend())
 
   /// An OpenCL device by its index over all platforms, as `keel devices` lists them.
   ///
@@ -43,21 +44,26 @@ extension Device {
     case "auto":
       if let gpu {
         return DeviceChoice(
-          device: try OpenDevices.openCL(gpu), reason: "the first GPU; chosen by auto")
+          device: try open(gpu), reason: "the first GPU; chosen by auto")
       }
       return DeviceChoice(device: cpu, reason: "no OpenCL GPU here; chosen by auto")
     case "opencl":
       guard let entry = gpu ?? entries.first else { throw notFound(selector) }
       return DeviceChoice(
-        device: try OpenDevices.openCL(entry),
+        device: try open(entry),
         reason: gpu == nil ? "the first OpenCL device; none is a GPU" : "the first OpenCL GPU")
     default:
       if let entry = entry(addressed: selector, in: entries) {
         return DeviceChoice(
-          device: try OpenDevices.openCL(entry), reason: "asked for as '\(selector)'")
+          device: try open(entry), reason: "asked for as '\(selector)'")
       }
       return try select(named: selector, in: entries)
     }
+  }
+
+  /// The one open device of an entry of the list.
+  private static func open(_ entry: OpenCLDeviceEntry) throws(DeviceError) -> Device {
+    Device(try OpenCLBackend.open(entry))
   }
 
   /// The device that `opencl:INDEX` or `opencl:PLATFORM.DEVICE` addresses, if any.
@@ -83,7 +89,7 @@ extension Device {
     if !wanted.isEmpty {
       let reason = "its name contains '\(text)'"
       if let entry = entries.first(where: { $0.description.name.lowercased().contains(wanted) }) {
-        return DeviceChoice(device: try OpenDevices.openCL(entry), reason: reason)
+        return DeviceChoice(device: try open(entry), reason: reason)
       }
       if cpu.info.name.lowercased().contains(wanted) {
         return DeviceChoice(device: cpu, reason: reason)

@@ -19,17 +19,20 @@ struct ParityCommand: ParsableCommand {
   @Option(
     name: [.long, .customLong("case")],
     help: ArgumentHelp(
-      "Only this case, such as conv2d/stride2_same, or cases whose id contains the text.",
+      "Only this case, such as conv2d/stride2_same, or cases whose id contains the text; may be "
+        + "given several times.",
       valueName: "id"))
-  var filter: String = ""
+  var filter: [String] = []
+
+  @Flag(help: "Check the device alone, not the CPU beside it.")
+  var onlyDevice = false
 
   @Flag(help: "Print every case, not only the summary per operation and the failures.")
   var verbose = false
 
   func run() throws {
     let chosen = try option.open()
-    var devices = [Device.cpu]
-    if chosen != Device.cpu { devices.append(chosen) }
+    let devices = onlyDevice || chosen == .cpu ? [chosen] : [.cpu, chosen]
     let selection = try Selection(filter)
     var results: [CaseResult] = []
     for device in devices {
@@ -47,22 +50,25 @@ struct ParityCommand: ParsableCommand {
     if !failures.isEmpty { throw ExitStatus(code: 1) }
   }
 
-  /// The cases to run: the one of exactly this id, or those that contain the text.
+  /// The cases to run: for each text the one of exactly this id, or those that contain it.
   private struct Selection {
-    let cases: [OperationCase]
-    let errors: [ErrorCase]
+    var cases: [OperationCase] = []
+    var errors: [ErrorCase] = []
 
-    init(_ filter: String) throws {
-      let id = CaseCatalog.canonical(filter)
-      if let one = CaseCatalog.find(id) {
-        cases = [one]
-        errors = []
-        return
-      }
-      cases = CaseCatalog.matching(filter, in: CaseCatalog.small)
-      errors = CaseCatalog.errors.filter { filter.isEmpty || $0.id.contains(id) }
-      guard !cases.isEmpty || !errors.isEmpty else {
-        throw ValidationError("No case is called or contains '\(filter)'; see 'keel ops'.")
+    init(_ filter: [String]) throws {
+      for text in filter.isEmpty ? [""] : filter {
+        let id = CaseCatalog.canonical(text)
+        if let one = CaseCatalog.find(id) {
+          cases.append(one)
+          continue
+        }
+        let found = CaseCatalog.matching(text, in: CaseCatalog.small)
+        let refused = CaseCatalog.errors.filter { text.isEmpty || $0.id.contains(id) }
+        guard !found.isEmpty || !refused.isEmpty else {
+          throw ValidationError("No case is called or contains '\(text)'; see 'keel ops'.")
+        }
+        cases += found
+        errors += refused
       }
     }
   }

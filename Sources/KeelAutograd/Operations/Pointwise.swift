@@ -25,6 +25,7 @@ func pointwise(
   _ operation: String, _ expression: Expression, _ inputs: [Tensor]
 ) throws(TensorError) -> Tensor {
   let shape = try pointwiseShape(operation, expression, inputs)
+  let (expression, inputs) = mergeEqualInputs(expression, inputs)
   let backend = inputs[0].backend
   let values = inputs.map(\.value)
   let slopes = inputs.indices.map { position in
@@ -47,6 +48,19 @@ func pointwise(
       try pullPointwise(slope, values, dy, into: destination, backend)
     }
   }
+}
+
+/// The same formula with each tensor given once: x * x is then one input with one derivative.
+private func mergeEqualInputs(
+  _ expression: Expression, _ inputs: [Tensor]
+) -> (Expression, [Tensor]) {
+  let first = inputs.map { tensor in inputs.firstIndex { $0 === tensor } ?? 0 }
+  let kept = inputs.indices.filter { first[$0] == $0 }
+  if kept.count == inputs.count { return (expression, inputs) }
+  let merged = expression.substituting { position in
+    .input(kept.firstIndex(of: first[position]) ?? 0)
+  }
+  return (merged, kept.map { inputs[$0] })
 }
 
 private func pointwiseShape(
