@@ -62,7 +62,8 @@ void optimizer_step_sgd(
   }
 }
 
-// optimizer_step_momentum — v = momentum * v + damping * g; p -= rate * s * (v or g + momentum * v).
+// optimizer_step_momentum — v = momentum * v + damping * g; p -= rate * s * step, step = v, with
+// nesterov g + momentum * v.
 //
 // Buffers    as optimizer_step_sgd; v: the velocity, as p.
 // Work       as optimizer_step_sgd.

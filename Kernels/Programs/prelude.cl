@@ -170,16 +170,25 @@ static inline float keel_sum_across(const floats v)
 #endif
 }
 
+// The largest element of one vector, NaN if there is one.
 static inline float keel_maximum_across(const floats v)
 {
 #if KEEL_WIDTH == 1
   return v;
 #else
-  float part[KEEL_WIDTH];
-  keel_store(v, part);
-  float best = part[0];
-  for (uint k = 1; k < KEEL_WIDTH; ++k) best = keel_maximum(best, part[k]);
-  return best;
+  if (any(v != v)) return NAN;
+#if KEEL_WIDTH == 16
+  const float8 eight = max(v.lo, v.hi);
+  const float4 four = max(eight.lo, eight.hi);
+#elif KEEL_WIDTH == 8
+  const float4 four = max(v.lo, v.hi);
+#elif KEEL_WIDTH == 4
+  const float4 four = v;
+#else
+  const float4 four = (float4)(v, v);
+#endif
+  const float2 two = max(four.lo, four.hi);
+  return max(two.x, two.y);
 #endif
 }
 
