@@ -6,7 +6,8 @@ extension OpenCLBackend: PointwiseBackend {
   ) throws(DeviceError) {
     if out.count == 0 { return }
     let program = PointwiseProgram(expression)
-    let plan = PointwisePlan(program, inputs, out, isCPUClass: isCPUClass, units: limits.computeUnits)
+    let plan = PointwisePlan(
+      program, inputs, out, isCPUClass: isCPUClass, units: limits.computeUnits)
     let source = try pointwiseSource(plan.key)
     let operands = PointwiseArguments(
       arrays: plan.key.inputs.map { inputs[$0.position] }, parameters: program.parameters)

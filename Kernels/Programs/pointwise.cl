@@ -1,0 +1,120 @@
+// One formula over the elements of arrays. The host replaces the part between the two marks by
+// the formula at hand; as it stands here it is y = x0 * p0.
+
+// How an input becomes numbers: `type` is its element type, float, int or uchar.
+#if KEEL_WIDTH == 1
+#define CONVERT convert_float
+#else
+#define CONVERT KEEL_JOIN(convert_float, KEEL_WIDTH)
+#endif
+// The first `count` elements at x, fewer than a vector; the last of them fills the rest.
+#if KEEL_WIDTH > 1
+#define DEFINE_LAST(type) \
+  __attribute__((unused)) static inline floats last_##type( \
+      __global const type *x, const uint count) \
+  { \
+    float part[KEEL_WIDTH]; \
+    for (uint k = 0; k < KEEL_WIDTH; ++k) part[k] = convert_float(x[min(k, count - 1)]); \
+    return keel_load(part); \
+  }
+DEFINE_LAST(float)
+DEFINE_LAST(int)
+DEFINE_LAST(uchar)
+#define LAST(type, x) last_##type(x, (uint)(end - i))
+#endif
+#define ONE(type, x) ((floats)(convert_float(*(x))))
+#define RUN(type, x) CONVERT(keel_load(x))
+// Aligned: the compiler may then load the vector at once.
+#define ALIGNED(type, x) CONVERT(*(__global const KEEL_JOIN(type, KEEL_WIDTH) *)(x))
+#if KEEL_WIDTH == 1
+#define float1 float
+#define int1 int
+#define uchar1 uchar
+#endif
+
+// <formula>
+#define ARGUMENTS __global const float *x0, const float p0
+#define OUTER_ARGUMENTS , const uint stride0_0
+#define OFFSETS const size_t o0 = (size_t)row * stride0_0;
+#define VALUES(EACH, i) formula(EACH(float, x0 + i), p0)
+#define ROW_VALUES(EACH, i) formula(EACH(float, x0 + o0 + i), p0)
+static inline floats formula(const floats x0, const float p0)
+{
+  return x0 * p0;
+}
+// </formula>
+
+// pointwise_flat — y[i] = formula(x0[i], x1[i], …).
+//
+// Buffers    inputs: count elements of their types, or one; y: count, may be an input.
+// Work       one work-item per chunk of elements, vectors of KEEL_WIDTH: 16 on CPU-class devices,
+//            4 and one vector to a chunk on GPUs.
+// Requires   chunk is a multiple of KEEL_WIDTH; arrays start aligned to 64 bytes.
+// Numerics   one rounding per operation, no contraction; functions as the device has them.
+// Launched   Sources/KeelOpenCL/OpenCLPointwise.swift
+// Checked    Sources/KeelCases/PointwiseCases.swift
+// Why        the last, partial vector goes through the same vector code, so an element's value
+//            does not depend on its position and the formula is compiled once.
+__kernel void pointwise_flat(
+    ARGUMENTS,
+    __global float *y,
+    const ulong count,
+    const ulong chunk)
+{
+  size_t i = get_global_id(0) * chunk;
+  const size_t end = min((size_t)count, (size_t)(i + chunk));
+  for (; i + KEEL_WIDTH <= end; i += KEEL_WIDTH) {
+    *(__global floats *)(y + i) = VALUES(ALIGNED, i);
+  }
+#if KEEL_WIDTH > 1
+  if (i >= end) return;
+  const floats value = VALUES(LAST, i);
+  float part[KEEL_WIDTH];
+  keel_store(value, part);
+  for (uint k = 0; i + k < end; ++k) y[i + k] = part[k];
+#endif
+}
+
+// pointwise_rows — y[r, c] = formula of the inputs, each read with its own strides.
+//
+// Buffers    y: rows x columns, may be an input of equal shape; an input lies along a row one
+//            after the other or is one element for the whole row.
+// Work       one work-item per part of a row, or per several rows: item = row part * column parts
+//            + column part.
+// Requires   nothing; any local size.
+// Numerics   as pointwise_flat.
+// Launched   Sources/KeelOpenCL/OpenCLPointwise.swift
+// Checked    Sources/KeelCases/PointwiseBroadcastCases.swift
+// Why        divisions for the outer axes are paid once per row, not once per element.
+__kernel void pointwise_rows(
+    ARGUMENTS,
+    __global float *y,
+    const uint rows,
+    const uint columns,
+    const uint column_parts,
+    const uint part_columns,
+    const uint part_rows
+    OUTER_ARGUMENTS)
+{
+  const size_t item = get_global_id(0);
+  const size_t row_part = item / column_parts;
+  const uint first = (uint)(item % column_parts) * part_columns;
+  const uint end = min(columns, first + part_columns);
+  const size_t start_row = row_part * part_rows;
+  const size_t end_row = min((size_t)rows, (size_t)(start_row + part_rows));
+  for (size_t full_row = start_row; full_row < end_row; ++full_row) {
+    const uint row = (uint)full_row;
+    OFFSETS
+    __global float *to = y + full_row * columns;
+    uint i = first;
+    for (; i + KEEL_WIDTH <= end; i += KEEL_WIDTH) keel_store(ROW_VALUES(RUN, i), to + i);
+#if KEEL_WIDTH > 1
+    if (i < end) {
+      const floats value = ROW_VALUES(LAST, i);
+      float part[KEEL_WIDTH];
+      keel_store(value, part);
+      for (uint k = 0; i + k < end; ++k) to[i + k] = part[k];
+    }
+#endif
+  }
+}

@@ -1,0 +1,74 @@
+package import KeelBackend
+
+extension OpenCLBackend: BiasActivationBackend {
+  package func biasActivationGradient(
+    output y: NDArray, upstream dy: NDArray, _ activation: Activation,
+    into dz: NDArray?, bias db: NDArray?
+  ) throws(DeviceError) {
+    if y.count == 0 {
+      if let db { try fill(db, with: 0) }
+      return
+    }
+    if activation == .identity { return try copyGradient(dy, into: dz, bias: db) }
+    guard let db else {
+      guard let dz else { return }
+      let width = isCPUClass ? 16 : 4
+      let chunk = isCPUClass ? elementChunk(y.count) : width
+      let items = ceilDivide(y.count, chunk)
+      return try launch(
+        "bias_activation_flat", from: .biasActivation,
+        options: ["ACTIVATION=\(activation.kernelCode)", "KEEL_WIDTH=\(width)"],
+        grid: isCPUClass ? .tiles(items) : .items(items, local: 128), y, dy, dz,
+        activation.kernelParameter, UInt64(y.count), UInt64(chunk))
+    }
+    try sumGradient(y, dy, activation, into: dz, bias: db)
+  }
+
+  /// Without an activation dz is dy, and only the bias needs arithmetic.
+  private func copyGradient(
+    _ dy: NDArray, into dz: NDArray?, bias db: NDArray?
+  ) throws(DeviceError) {
+    if let dz, !dz.isSameMemory(as: dy) {
+      let dense = StridedPattern(strides: [1])
+      try stridedCopy(dy, dense, into: dz, dense, extents: [dy.count])
+    }
+    guard let db else { return }
+    let pass = ReductionPass(kind: .sum, outer: 1, reduced: dy.count / db.count, inner: db.count)
+    try reduce(dy, pass, divisor: 1, into: db)
+  }
+
+  private func sumGradient(
+    _ y: NDArray, _ dy: NDArray, _ activation: Activation, into dz: NDArray?, bias db: NDArray
+  ) throws(DeviceError) {
+    let isCPUClass = isCPUClass
+    let fold = ReductionPass.fold(
+      reduced: y.count / db.count, inner: db.count, toReach: isCPUClass ? 16 : 32)
+    let columns = db.count * fold
+    let rows = y.count / columns
+    let width = isCPUClass && columns >= 16 ? 16 : 1
+    let group = isCPUClass ? 1 : 256
+    let blocks = ceilDivide(columns, isCPUClass ? width : 32)
+    let wanted = min(ceilDivide(rows, 32), ceilDivide(limits.computeUnits * 8, blocks))
+    let partRows = ceilDivide(rows, wanted)
+    let parts = ceilDivide(rows, partRows)
+    let isWhole = parts * fold == 1
+    let sums = isWhole ? db : try scratch(parts * columns)
+    try launch(
+      isCPUClass ? "bias_activation_columns" : "bias_activation_columns_team",
+      from: .biasActivation,
+      options: [
+        "ACTIVATION=\(activation.kernelCode)", "KEEL_WIDTH=\(width)", "KEEL_GROUP=\(group)",
+      ], grid: isCPUClass ? .tiles(blocks, parts) : .groups(blocks * parts, of: group), y, dy, dz,
+      sums, activation.kernelParameter, UInt32(rows), UInt32(columns), UInt32(partRows))
+    guard !isWhole else { return }
+    var rest = ReductionPass(kind: .sum, outer: 1, reduced: parts * fold, inner: db.count)
+    rest.isSecond = db.count > 1
+    try reduce(sums, rest, divisor: 1, into: db)
+  }
+
+  /// Elements per work-item of a flat loop on a CPU-class device: enough to hide its start, and
+  /// many enough chunks to share among threads. A multiple of 16.
+  func elementChunk(_ count: Int) -> Int {
+    ceilDivide(max(4096, ceilDivide(count, limits.computeUnits * 8)), 16) * 16
+  }
+}
