@@ -87,7 +87,19 @@ let package = Package(
 
     .testTarget(name: "KeelBackendTests", dependencies: ["KeelBackend"], swiftSettings: swift),
     .testTarget(
+      name: "KeelAutogradTests", dependencies: ["KeelAutograd", "KeelBackend"],
+      swiftSettings: swift),
+    .testTarget(
       name: "KeelDataTests", dependencies: ["KeelData", "KeelBackend"], swiftSettings: swift),
+    .testTarget(
+      name: "KeelOpenCLTests", dependencies: ["KeelOpenCL", "KeelBackend"], swiftSettings: swift),
+    .testTarget(
+      name: "KeelNNTests", dependencies: ["Keel", "KeelNN", "KeelAutograd", "KeelBackend"],
+      swiftSettings: swift),
+    .testTarget(
+      name: "KeelTrainingTests",
+      dependencies: ["Keel", "KeelTraining", "KeelNN", "KeelData", "KeelBackend"],
+      swiftSettings: swift),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c17

@@ -90,3 +90,11 @@ public struct Prediction: Sendable, Hashable {
   /// The outputs as probabilities, as far as the loss gives them that meaning.
   public let probabilities: [Float]
 }
+
+extension Evaluation: CustomStringConvertible {
+  /// Such as `loss 0.0912, accuracy 97.25 % of 2000`.
+  public var description: String {
+    guard let accuracy else { return "loss \(fixed(loss, 4)) of \(count)" }
+    return "loss \(fixed(loss, 4)), accuracy \(fixed(100 * accuracy, 2)) % of \(count)"
+  }
+}

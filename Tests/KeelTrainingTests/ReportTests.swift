@@ -1,0 +1,93 @@
+import FoundationEssentials
+import KeelTraining
+import Testing
+
+@Suite struct ReportTests {
+  private static func history(epochs: Int, stepsEach: Int, withValidation: Bool = true) -> History {
+    var history = History()
+    for epoch in 1...max(epochs, 1) where epochs > 0 {
+      for step in 1...stepsEach {
+        let number = (epoch - 1) * stepsEach + step
+        history.steps.append(
+          StepRecord(
+            step: UInt64(number), epoch: epoch, examples: 32, loss: 2 / Float(number).squareRoot(),
+            accuracy: 1 - 1 / Float(number), gradientNorm: 0.1 * Float(number),
+            clipCoefficient: step == 1 ? 0.5 : 1))
+      }
+      let done = Double(epoch * stepsEach)
+      history.epochs.append(
+        EpochRecord(
+          epoch: epoch, step: UInt64(done), loss: 2 / done.squareRoot(), accuracy: 1 - 1 / done,
+          gradientNorm: 0.3, clippedFraction: 0.25,
+          validationLoss: withValidation ? 2.2 / done.squareRoot() : nil,
+          validationAccuracy: withValidation ? 0.97 : nil, seconds: 1.5))
+    }
+    return history
+  }
+
+  @Test(arguments: [(0, 1), (1, 1), (1, 7), (10, 188), (100, 3)])
+  func picturesAreWellFormed(_ epochs: Int, _ steps: Int) {
+    let svg = Report(Self.history(epochs: epochs, stepsEach: steps)).svg
+    #expect(svg.hasPrefix("<svg xmlns=\"http://www.w3.org/2000/svg\""))
+    #expect(svg.hasSuffix("</svg>\n"))
+    #expect(!svg.contains("nan") && !svg.contains("inf"))
+    #expect(svg.contains(">loss<") && svg.contains(">accuracy<"))
+    #expect(svg.count { $0 == "\"" } % 2 == 0)
+    if epochs > 0 {
+      #expect(svg.contains(">training<") && svg.contains(">validation<"))
+      #expect(svg.contains(">epoch<"))
+    }
+    #expect(svg.utf8.count < 60_000)
+  }
+
+  @Test func historySurvivesJSON() throws {
+    let history = Self.history(epochs: 3, stepsEach: 5, withValidation: false)
+    let data = try JSONEncoder().encode(history)
+    #expect(try JSONDecoder().decode(History.self, from: data) == history)
+    #expect(throws: DecodingError.self) {
+      let text =
+        "{\"epochs\":[],\"steps\":{\"step\":[1],\"epoch\":[],\"examples\":[],\"loss\":[],"
+        + "\"accuracy\":[],\"gradientNorm\":[],\"clipCoefficient\":[]}}"
+      _ = try JSONDecoder().decode(History.self, from: Data(text.utf8))
+    }
+  }
+
+  @Test func tableHasALinePerEpoch() {
+    let lines = Self.history(epochs: 2, stepsEach: 4).csv.split(separator: "\n")
+    #expect(lines.count == 3)
+    #expect(lines[0].split(separator: ",").count == 9)
+    #expect(lines[2].hasPrefix("2,8,0.707"))
+  }
+
+  @Test func barInATerminalAndLinesElsewhere() {
+    func output(isTerminal: Bool) -> String {
+      var text = ""
+      let bar = ProgressBar(isTerminal: isTerminal) { text += $0 }
+      let progress = TrainingProgress(
+        epoch: 2, lastEpoch: 10, batch: 94, batchesPerEpoch: 188, loss: 0.12345, accuracy: 0.9631,
+        gradientNorm: 1.234, examplesPerSecond: 5821.4, secondsLeft: 72)
+      bar.progressed(progress)
+      for epoch in Self.history(epochs: 2, stepsEach: 4).epochs { bar.epochEnded(epoch) }
+      return text
+    }
+    let bar = output(isTerminal: true)
+    #expect(bar.contains("\repoch 2/10 [============>           ]"))
+    #expect(bar.contains("loss 0.1235  accuracy 96.31 %  |g| 1.234  5821 images/s  1:12 left"))
+    let lines = output(isTerminal: false)
+    #expect(!lines.contains("\r"))
+    #expect(lines.split(separator: "\n").count == 2)
+    #expect(lines.contains("validation loss 0.7778  accuracy 97.00 %"))
+  }
+
+  @Test func numbersAsText() {
+    #expect(fixed(0.12345, 4) == "0.1235")
+    #expect(fixed(-0.00001, 2) == "0.00")
+    #expect(fixed(-1.5, 1) == "-1.5")
+    #expect(fixed(12, 0) == "12")
+    #expect(fixed(.nan, 2) == "nan")
+    #expect(short(0.00012) == "1.20e-4")
+    #expect(short(12345) == "12345")
+    #expect(short(2.5e9) == "2.50e9")
+    #expect(clock(3723) == "1:02:03" && clock(7) == "0:07")
+  }
+}
