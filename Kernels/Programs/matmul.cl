@@ -18,6 +18,54 @@
 #endif
 #define TILE_COLUMNS (16 * TILE_VECTORS)
 
+// Interleaves the elements of two vectors, or their pairs, inside each quad.
+#define ONES_LOW(a, b)                                                        \
+  (float16)(a.s0, b.s0, a.s1, b.s1, a.s4, b.s4, a.s5, b.s5,                   \
+            a.s8, b.s8, a.s9, b.s9, a.sc, b.sc, a.sd, b.sd)
+#define ONES_HIGH(a, b)                                                       \
+  (float16)(a.s2, b.s2, a.s3, b.s3, a.s6, b.s6, a.s7, b.s7,                   \
+            a.sa, b.sa, a.sb, b.sb, a.se, b.se, a.sf, b.sf)
+#define PAIRS_LOW(a, b) \
+  (float16)(a.s01, b.s01, a.s45, b.s45, a.s89, b.s89, a.scd, b.scd)
+#define PAIRS_HIGH(a, b) \
+  (float16)(a.s23, b.s23, a.s67, b.s67, a.sab, b.sab, a.sef, b.sef)
+
+// to[k, i] = from[i, k] for sixteen by sixteen elements: whole cache lines are read, turned round
+// in registers, and written.
+static inline void turn_block(
+    __global const float *from, const size_t from_step, __global float *to, const size_t to_step)
+{
+  // quads[g][j] holds, in quad b, step 4 b + j of lines 4 g ... 4 g + 3.
+  float16 quads[4][4];
+#pragma unroll
+  for (uint g = 0; g < 4; ++g) {
+    __global const float *line = from + 4 * g * from_step;
+    const float16 l0 = vload16(0, line);
+    const float16 l1 = vload16(0, line + from_step);
+    const float16 l2 = vload16(0, line + 2 * from_step);
+    const float16 l3 = vload16(0, line + 3 * from_step);
+    const float16 low01 = ONES_LOW(l0, l1);
+    const float16 low23 = ONES_LOW(l2, l3);
+    const float16 high01 = ONES_HIGH(l0, l1);
+    const float16 high23 = ONES_HIGH(l2, l3);
+    quads[g][0] = PAIRS_LOW(low01, low23);
+    quads[g][1] = PAIRS_HIGH(low01, low23);
+    quads[g][2] = PAIRS_LOW(high01, high23);
+    quads[g][3] = PAIRS_HIGH(high01, high23);
+  }
+#pragma unroll
+  for (uint j = 0; j < 4; ++j) {
+    const float16 a = quads[0][j];
+    const float16 b = quads[1][j];
+    const float16 c = quads[2][j];
+    const float16 d = quads[3][j];
+    vstore16((float16)(a.lo.lo, b.lo.lo, c.lo.lo, d.lo.lo), 0, to + j * to_step);
+    vstore16((float16)(a.lo.hi, b.lo.hi, c.lo.hi, d.lo.hi), 0, to + (4 + j) * to_step);
+    vstore16((float16)(a.hi.lo, b.hi.lo, c.hi.lo, d.hi.lo), 0, to + (8 + j) * to_step);
+    vstore16((float16)(a.hi.hi, b.hi.hi, c.hi.hi, d.hi.hi), 0, to + (12 + j) * to_step);
+  }
+}
+
 // matmul_pack — p[panel, k, i] = m[panel * width + i, k], zero beyond the last of the lines.
 //
 // Buffers    m: lines x inner elements at (line * line_step + k * inner_step), batch_step apart
@@ -57,24 +105,18 @@ void matmul_pack(
     }
     return;
   }
-  // Sixteen steps of one line at a time: whole cache lines are read, and written nearby.
   for (uint start = 0; start < inner; start += 16) {
     const uint stop = min(start + 16u, inner);
-    for (uint i = 0; i < width; ++i) {
-      if (i < used && stop - start == 16u) {
-        const float16 v = vload16(0, from + (size_t)i * line_step + start);
-        __global float *t = to + (size_t)start * width + i;
-        t[0] = v.s0; t[width] = v.s1; t[2 * width] = v.s2; t[3 * width] = v.s3;
-        t += 4 * width;
-        t[0] = v.s4; t[width] = v.s5; t[2 * width] = v.s6; t[3 * width] = v.s7;
-        t += 4 * width;
-        t[0] = v.s8; t[width] = v.s9; t[2 * width] = v.sa; t[3 * width] = v.sb;
-        t += 4 * width;
-        t[0] = v.sc; t[width] = v.sd; t[2 * width] = v.se; t[3 * width] = v.sf;
-      } else {
+    for (uint i = 0; i < width; i += 16) {
+      __global float *t = to + (size_t)start * width + i;
+      if (i + 16 <= used && stop - start == 16u) {
+        turn_block(from + (size_t)i * line_step + start, line_step, t, width);
+        continue;
+      }
+      for (uint l = i; l < min(i + 16u, width); ++l, ++t) {
         for (uint k = start; k < stop; ++k) {
-          to[(size_t)k * width + i] =
-              i < used ? from[(size_t)i * line_step + (size_t)k * inner_step] : 0.0f;
+          t[(size_t)(k - start) * width] =
+              l < used ? from[(size_t)l * line_step + (size_t)k * inner_step] : 0.0f;
         }
       }
     }
