@@ -100,6 +100,12 @@ let package = Package(
       name: "KeelTrainingTests",
       dependencies: ["Keel", "KeelTraining", "KeelNN", "KeelData", "KeelBackend"],
       swiftSettings: swift),
+    .testTarget(
+      name: "KeelCasesTests",
+      dependencies: ["KeelCases", "KeelBackend", "KeelAutograd", "KeelCPU", "KeelOpenCL", "Keel"],
+      swiftSettings: swift),
+    .testTarget(
+      name: "HouseTests", dependencies: ["KeelBackend", "KeelCases"], swiftSettings: swift),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c17
