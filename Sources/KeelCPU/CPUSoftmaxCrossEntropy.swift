@@ -1,0 +1,27 @@
+internal import CKeelLoops
+package import KeelBackend
+
+extension CPUBackend {
+  package func softmaxCrossEntropy(
+    _ x: NDArray, labels: NDArray, smoothing: Float, into losses: NDArray, logSums: NDArray
+  ) throws(DeviceError) {
+    let (input, classes) = (x.floats, labels.pointer(as: Int32.self))
+    let (result, sums) = (losses.floats, logSums.floats)
+    overRows(x) { columns, begin, end in
+      keel_softmax_cross_entropy(
+        input, classes, smoothing, result, sums, columns, begin, end)
+    }
+  }
+
+  package func softmaxCrossEntropyGradient(
+    _ x: NDArray, labels: NDArray, smoothing: Float, logSums: NDArray,
+    upstream dlosses: NDArray, into dx: NDArray
+  ) throws(DeviceError) {
+    let (input, classes) = (x.floats, labels.pointer(as: Int32.self))
+    let (sums, upstream, result) = (logSums.floats, dlosses.floats, dx.floats)
+    overRows(x) { columns, begin, end in
+      keel_softmax_cross_entropy_gradient(
+        input, classes, smoothing, sums, upstream, result, columns, begin, end)
+    }
+  }
+}
