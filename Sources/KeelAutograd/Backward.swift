@@ -184,7 +184,11 @@ private final class BackwardPass {
   }
 
   private func pull(_ node: Node, _ upstream: Gradient) throws(DeviceError) {
-    let dy = upstream.array
+    var dy = upstream.array
+    if node.overwritesUpstream, !upstream.isOwned, dy.count > 0 {
+      dy = try backend.newArray(dy.shape)
+      try backend.pointwise(.x, [upstream.array], into: dy)
+    }
     var dx = [NDArray?](repeating: nil, count: node.inputs.count)
     var isInPlace = [Bool](repeating: false, count: node.inputs.count)
     var (passes, direct) = (0, Set<ObjectIdentifier>())

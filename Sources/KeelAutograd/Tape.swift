@@ -44,10 +44,15 @@ final class Node {
   /// By position of the input; nil where no gradient flows.
   private(set) var inputs: [Input?]
   private(set) var pullback: Pullback?
+  /// Whether the pullback uses the memory of the gradient that arrives for its own work.
+  let overwritesUpstream: Bool
   private(set) var isConsumed = false
 
-  init(_ name: OperationName, inputs: [Input?], pullback: Pullback?) {
+  init(
+    _ name: OperationName, inputs: [Input?], overwritesUpstream: Bool, pullback: Pullback?
+  ) {
     self.name = name
+    self.overwritesUpstream = overwritesUpstream
     self.inputs = inputs
     self.pullback = pullback
     var deepest = 0
@@ -110,9 +115,11 @@ func compute(
 }
 
 /// A tensor over a computed value; with a node if a gradient flows to an input.
+///
+/// - Parameter overwritesUpstream: whether the pullback may write into `dy`; no link then passes.
 func attach(
   _ name: OperationName, _ inputs: [Tensor], _ value: NDArray, links: [GradientLink],
-  pullback: Pullback? = nil
+  overwritesUpstream: Bool = false, pullback: Pullback? = nil
 ) -> Tensor {
   precondition(links.count == inputs.count)
   let flows = zip(inputs, links).map { tensor, link -> Node.Input? in
@@ -128,6 +135,7 @@ func attach(
   guard value.dtype == .float32, flows.contains(where: { $0 != nil }) else {
     return Tensor(value: value, device: device, origin: .constant)
   }
-  let node = Node(name, inputs: flows, pullback: pullback)
+  let node = Node(
+    name, inputs: flows, overwritesUpstream: overwritesUpstream, pullback: pullback)
   return Tensor(value: value, device: device, origin: .computed(node))
 }

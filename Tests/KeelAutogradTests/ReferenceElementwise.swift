@@ -115,8 +115,8 @@ extension ReferenceBackend {
     let result = (0..<out.count).map { o -> Double in
       let start = o / inner * extent * inner + o % inner
       var best = 0
-      for a in 1..<max(extent, 1) where values[start + a * inner] > values[start + best * inner] {
-        best = a
+      for a in 1..<max(extent, 1) where !values[start + best * inner].isNaN {
+        if !(values[start + a * inner] <= values[start + best * inner]) { best = a }
       }
       return Double(best)
     }

@@ -124,12 +124,18 @@ extension ReferenceBackend {
     write(result, to: dx)
   }
 
+  /// log(sum of exp(row)), from the row's maximum.
+  private func logSum(_ row: ArraySlice<Double>) -> Double {
+    let largest = row.reduce(-.infinity, max)
+    return largest + log(row.reduce(0) { $0 + exp($1 - largest) })
+  }
+
   func logSoftmax(_ x: NDArray, into y: NDArray) throws(DeviceError) {
     note("logSoftmax", y)
     let input = rows(x)
     let result = (0..<input.count).flatMap { r in
-      let sum = input[r].reduce(0) { $0 + exp($1) }
-      return input[r].map { $0 - log(sum) }
+      let sum = logSum(input[r])
+      return input[r].map { $0 - sum }
     }
     write(result, to: y)
   }
@@ -165,9 +171,10 @@ extension ReferenceBackend {
   ) throws(DeviceError) {
     note("softmaxCrossEntropy", losses, logSums)
     let (input, classes, s) = (rows(x), read(labels), Double(smoothing))
-    let sums = (0..<input.count).map { log(input[$0].reduce(0) { $0 + exp($1) }) }
-    let result = (0..<input.count).map { r in
-      input[r].enumerated().reduce(sums[r]) { loss, entry in
+    let sums = (0..<input.count).map { logSum(input[$0]) }
+    let result = (0..<input.count).map { r -> Double in
+      guard (0..<Double(input.columns)).contains(classes[r]) else { return .nan }
+      return input[r].enumerated().reduce(sums[r]) { loss, entry in
         let target =
           (Double(entry.offset) == classes[r] ? 1 - s : 0) + s / Double(input.columns)
         return loss - target * entry.element
@@ -183,8 +190,9 @@ extension ReferenceBackend {
     note("softmaxCrossEntropyGradient", dx)
     let (input, classes, s) = (rows(x), read(labels), Double(smoothing))
     let (sums, upstream) = (read(logSums), read(dlosses))
-    let result = input.values.enumerated().map { i, value in
+    let result = input.values.enumerated().map { i, value -> Double in
       let (r, c) = (i / input.columns, i % input.columns)
+      guard (0..<Double(input.columns)).contains(classes[r]) else { return Double.nan }
       let target = (Double(c) == classes[r] ? 1 - s : 0) + s / Double(input.columns)
       return upstream[r] * (exp(value - sums[r]) - target)
     }

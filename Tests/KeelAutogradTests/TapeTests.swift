@@ -131,6 +131,23 @@ func referenceDevice() -> (Device, ReferenceBackend) {
     #expect(try gradients[1].scalars() == [2, 2])
   }
 
+  @Test func workInPlaceSparesWhatOthersRead() throws {
+    let (device, _) = referenceDevice()
+    let x = try Tensor([1, -2], shape: [1, 2], on: device)
+    let y = try Tensor([5, 7], shape: [1, 2], on: device)
+    let identity = try Tensor([1, 0, 0, 1], shape: [2, 2], on: device)
+    // One gradient passes to both branches; the activation's pullback works in its memory.
+    for flipped in [false, true] {
+      let (_, gradients) = try valueAndGradient(at: [x, y]) { () throws(TensorError) in
+        let a = try x.dense(identity, activation: .relu)
+        let b = try y * 1
+        return try ((flipped ? b + a : a + b) * 2).sum()
+      }
+      #expect(try gradients[0].scalars() == [2, 0])
+      #expect(try gradients[1].scalars() == [2, 2])
+    }
+  }
+
   @Test func aChainOfManyNodesIsReleasedAndPulledWithoutRecursion() throws {
     let (device, backend) = referenceDevice()
     let x = try Tensor([1], shape: [1], on: device)

@@ -71,8 +71,10 @@ extension Tensor {
         into: y.asRows)
     }
     let links = [GradientLink](repeating: .computed, count: 3)
-    let output = attach(.batchNormalization, [self, gamma, beta], y, links: links) {
-      (dy, dx) throws(DeviceError) in
+    let output = attach(
+      .batchNormalization, [self, gamma, beta], y, links: links,
+      overwritesUpstream: fused != .identity
+    ) { (dy, dx) throws(DeviceError) in
       let dz = try backend.pullEpilogue(
         fused, output: y, upstream: dy, bias: dx[2], needsInner: dx[0] != nil || dx[1] != nil
       ).asRows

@@ -38,8 +38,9 @@ extension Tensor {
     }
     let inputs = [self, filter] + (bias.map { [$0] } ?? [])
     let links = inputs.map { _ in GradientLink.computed }
-    let output = attach(.convolution2D, inputs, y, links: links) {
-      (dy, dx) throws(DeviceError) in
+    let output = attach(
+      .convolution2D, inputs, y, links: links, overwritesUpstream: fused != .identity
+    ) { (dy, dx) throws(DeviceError) in
       let dz = try backend.pullEpilogue(
         fused, output: y, upstream: dy, bias: dx.count > 2 ? dx[2] : nil,
         needsInner: dx[0] != nil || dx[1] != nil)

@@ -36,7 +36,9 @@ extension Tensor {
     }
     let inputs = [self, weight] + (bias.map { [$0] } ?? [])
     let links = inputs.map { _ in GradientLink.computed }
-    let output = attach(.matmul, inputs, y, links: links) { (dy, dx) throws(DeviceError) in
+    let output = attach(
+      .matmul, inputs, y, links: links, overwritesUpstream: fused != .identity
+    ) { (dy, dx) throws(DeviceError) in
       let dz = try backend.pullEpilogue(
         fused, output: y, upstream: dy, bias: dx.count > 2 ? dx[2] : nil,
         needsInner: dx[0] != nil || dx[1] != nil)
@@ -65,18 +67,19 @@ func requireVector(
 }
 
 extension Backend {
-  /// The gradient before bias and activation; writes that of the bias where there is one.
+  /// The gradient before bias and activation, in place of `dy`; writes that of the bias where there
+  /// is one.
   ///
   /// - Parameter needsInner: whether the result is used; if not, only the bias' gradient is made.
   func pullEpilogue(
     _ activation: Activation, output y: NDArray, upstream dy: NDArray, bias db: NDArray?,
     needsInner: Bool
   ) throws(DeviceError) -> NDArray {
-    let dz = activation == .identity || !needsInner ? nil : try newArray(y.shape)
+    let dz = activation == .identity || !needsInner ? nil : dy
     if dz != nil || db != nil {
       try biasActivationGradient(
         output: y.asRows, upstream: dy.asRows, activation, into: dz?.asRows, bias: db)
     }
-    return dz ?? dy
+    return dy
   }
 }
