@@ -220,7 +220,7 @@ void convolution2d_tiles(
         for (uint k = 0; k < steps; ++k) {
           float16 line[TILE_VECTORS];
 #pragma unroll
-          for (uint j = 0; j < TILE_VECTORS; ++j) line[j] = vload16(j, f);
+          for (uint j = 0; j < TILE_VECTORS; ++j) line[j] = ((__global const keel_any16 *)f)[j];
 #pragma unroll
           for (uint p = 0; p < TILE_PIXELS; ++p) {
             const float16 value = (float16)(s[from[p]]);
@@ -269,7 +269,8 @@ void convolution2d_tiles(
 #pragma unroll
       for (uint j = 0; j < TILE_VECTORS; ++j) {
         const float16 y = sum[p][j] + shift[j];
-        vstore16(select(y, (float16)(0.0f), (y <= (float16)(0.0f)) & relu), j, result_tile + to[p]);
+        ((__global keel_any16 *)(result_tile + to[p]))[j] =
+            select(y, (float16)(0.0f), (y <= (float16)(0.0f)) & relu);
       }
     }
     return;

@@ -142,7 +142,9 @@ void convolution2d_filter_tiles(
           for (int q = 0; q < out_extent.x; ++q) {
             float16 upstream[TILE_VECTORS];
 #pragma unroll
-            for (uint j = 0; j < TILE_VECTORS; ++j) upstream[j] = vload16(j, g);
+            for (uint j = 0; j < TILE_VECTORS; ++j) {
+              upstream[j] = ((__global const keel_any16 *)g)[j];
+            }
 #pragma unroll
             for (uint i = 0; i < TILE_ROWS; ++i) {
               const float16 value = (float16)(s[from[i]]);

@@ -59,10 +59,14 @@ static inline void turn_block(
     const float16 b = quads[1][j];
     const float16 c = quads[2][j];
     const float16 d = quads[3][j];
-    vstore16((float16)(a.lo.lo, b.lo.lo, c.lo.lo, d.lo.lo), 0, to + j * to_step);
-    vstore16((float16)(a.lo.hi, b.lo.hi, c.lo.hi, d.lo.hi), 0, to + (4 + j) * to_step);
-    vstore16((float16)(a.hi.lo, b.hi.lo, c.hi.lo, d.hi.lo), 0, to + (8 + j) * to_step);
-    vstore16((float16)(a.hi.hi, b.hi.hi, c.hi.hi, d.hi.hi), 0, to + (12 + j) * to_step);
+    __global float *line = to + j * to_step;
+    *(__global keel_any16 *)line = (float16)(a.lo.lo, b.lo.lo, c.lo.lo, d.lo.lo);
+    line += 4 * to_step;
+    *(__global keel_any16 *)line = (float16)(a.lo.hi, b.lo.hi, c.lo.hi, d.lo.hi);
+    line += 4 * to_step;
+    *(__global keel_any16 *)line = (float16)(a.hi.lo, b.hi.lo, c.hi.lo, d.hi.lo);
+    line += 4 * to_step;
+    *(__global keel_any16 *)line = (float16)(a.hi.hi, b.hi.hi, c.hi.hi, d.hi.hi);
   }
 }
 
@@ -200,7 +204,7 @@ void matmul_tiles(
   for (uint k = 0; k < inner; ++k) {
     float16 line[TILE_VECTORS];
 #pragma unroll
-    for (uint j = 0; j < TILE_VECTORS; ++j) line[j] = vload16(j, b_tile);
+    for (uint j = 0; j < TILE_VECTORS; ++j) line[j] = ((__global const keel_any16 *)b_tile)[j];
 #pragma unroll
     for (uint i = 0; i < TILE_ROWS; ++i) {
       const float16 value = (float16)(a_tile[(size_t)i * a_row_step]);
@@ -228,9 +232,8 @@ void matmul_tiles(
 #pragma unroll
       for (uint j = 0; j < TILE_VECTORS; ++j) {
         const float16 y = sum[i][j] + shift[j];
-        vstore16(
-            select(y, (float16)(0.0f), (y <= (float16)(0.0f)) & relu), j,
-            c_tile + (size_t)i * columns);
+        ((__global keel_any16 *)(c_tile + (size_t)i * columns))[j] =
+            select(y, (float16)(0.0f), (y <= (float16)(0.0f)) & relu);
       }
     }
     return;

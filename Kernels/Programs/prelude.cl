@@ -31,6 +31,9 @@ static inline float keel_minimum(const float a, const float b)
   return keel_is_nan(a) ? a : (keel_is_nan(b) || b < a ? b : a);
 }
 
+// Sixteen floats that start at any float. PoCL makes four stores of vstore16, and one of this.
+typedef float16 __attribute__((aligned(4))) keel_any16;
+
 // The numbers by which the host names an activation, in the order of its enumeration.
 #define KEEL_IDENTITY 0u
 #define KEEL_RELU 1u
