@@ -92,6 +92,8 @@ let package = Package(
     .testTarget(
       name: "KeelDataTests", dependencies: ["KeelData", "KeelBackend"], swiftSettings: swift),
     .testTarget(
+      name: "KeelCPUTests", dependencies: ["KeelCPU", "KeelBackend"], swiftSettings: swift),
+    .testTarget(
       name: "KeelOpenCLTests", dependencies: ["KeelOpenCL", "KeelBackend"], swiftSettings: swift),
     .testTarget(
       name: "KeelNNTests", dependencies: ["Keel", "KeelNN", "KeelAutograd", "KeelBackend"],

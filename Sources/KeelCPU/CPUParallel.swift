@@ -6,7 +6,7 @@ internal import Dispatch
 let partSize = 32_768
 
 /// Runs `body` for 0 ..< count on all cores and waits.
-func concurrently(_ count: Int, _ body: (Int) -> Void) {
+package func concurrently(_ count: Int, _ body: (Int) -> Void) {
   guard count > 1 else {
     if count == 1 { body(0) }
     return
