@@ -8,7 +8,8 @@ enum LayerNormalizationCases {
     check("rows33_columns7", [33, 7]),
     check("rank3", [2, 5, 16]),
     check("one_row", [1, 129]),
-    check("two_columns", [9, 2]),
+    // Two columns become -1 and 1 whatever they are: nearly all of the gradient cancels.
+    check("two_columns", [9, 2], condition: 32),
     check("columns1000", [3, 1000], gradient: false),
     check("rows1025_columns5", [1025, 5], gradient: false),
     check("large_mean", [5, 257], .uniform(999, 1001), gradient: false),
@@ -44,15 +45,15 @@ enum LayerNormalizationCases {
 
   private static func check(
     _ label: String, _ shape: Shape, _ fill: CaseInput.Fill = .uniform(-2, 2),
-    gradient: Bool = true, isLarge: Bool = false
+    gradient: Bool = true, condition: Double = 1, isLarge: Bool = false
   ) -> OperationCase {
     let columns = shape[shape.rank - 1]
     return OperationCase(
       .layerNormalization, label,
       inputs: [CaseInput(shape, fill), CaseInput([columns], .uniform(0.5, 1.5)), [columns]],
-      tolerance: .transcendentalSum(of: columns),
+      tolerance: .sum(of: columns),
       magnitude: .given { [normalize($0, columns, magnitude: true)] },
-      differentiable: gradient && !isLarge ? [0, 1, 2] : [],
+      differentiable: gradient && !isLarge ? [0, 1, 2] : [], condition: condition,
       work: isLarge ? .init(flops: 8 * shape.count, bytes: 8 * shape.count) : nil,
       run: { (t) throws(TensorError) in
         try t[0].layerNormalization(gamma: t[1], beta: t[2], epsilon: epsilon)

@@ -7,7 +7,8 @@ enum ReductionCases {
 
   private static func reduction(
     _ kind: ReductionKind, _ label: String, _ shape: Shape, _ axes: [Int]?, keep: Bool = false,
-    fill: CaseInput.Fill? = nil, gradient: Bool = true, isLarge: Bool = false
+    fill: CaseInput.Fill? = nil, gradient: Bool = true, tolerance: Tolerance? = nil,
+    isLarge: Bool = false
   ) -> OperationCase {
     let resolved = (axes ?? Array(0..<shape.rank)).map { $0 < 0 ? $0 + shape.rank : $0 }
     let terms = shape.count / max(1, shape.reducing(resolved, keepingAxes: false).count)
@@ -16,7 +17,8 @@ enum ReductionCases {
     let fill = fill ?? (isExtreme ? .distinct : .uniform(-2, 2))
     return OperationCase(
       .reduction, "\(kind.rawValue)_\(label)", inputs: [CaseInput(shape, fill)],
-      tolerance: isExtreme ? .exact : .sum(of: terms), magnitude: isExtreme ? .element : .terms,
+      tolerance: tolerance ?? (isExtreme ? .exact : .sum(of: terms)),
+      magnitude: isExtreme ? .element : .terms,
       differentiable: gradient && !isLarge ? [0] : [],
       work: isLarge ? .init(flops: shape.count, bytes: 4 * shape.count) : nil,
       run: { (t) throws(TensorError) in
@@ -81,6 +83,16 @@ enum ReductionCases {
       reduction(.sum, "rows513_columns129", [513, 129], [1], gradient: false),
       reduction(.sum, "columns129_rows513", [513, 129], [0], gradient: false),
       reduction(.mean, "positive70001", [70001], nil, fill: .uniform(1, 2), gradient: false),
+      // Whole numbers below 2^24 have exact sums: each element is counted exactly once.
+      reduction(
+        .sum, "ones131101", [131101], nil, fill: .repeating([1]), gradient: false,
+        tolerance: .exact),
+      reduction(
+        .sum, "ones_rows1031_columns67", [1031, 67], [0], fill: .repeating([1, 2, 3]),
+        gradient: false, tolerance: .exact),
+      reduction(
+        .sum, "ones_rows67_columns1031", [67, 1031], [1], fill: .repeating([1, 2, 3]),
+        gradient: false, tolerance: .exact),
       reduction(.max, "count70001", [70001], nil, gradient: false),
       reduction(.min, "rows3000_columns3", [3000, 3], [0], gradient: false),
     ]

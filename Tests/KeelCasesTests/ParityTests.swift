@@ -10,6 +10,7 @@ extension CaseTests {
   /// Every case on every device against its oracle in Double.
   @Suite(.serialized) struct ParityTests {
     @Test func aRequiredOpenCLDeviceIsThere() {
+      #expect(TestDevices.all.contains { $0.info.selector == "cpu" })
       #expect(!TestDevices.requiresOpenCL || !TestDevices.openCL.isEmpty)
     }
 
