@@ -258,4 +258,47 @@ static inline float keel_team_maximum(const float value, __local float *scratch)
 }
 #endif
 
+// Ten rounds of Philox-4x32 (Salmon et al., 2011), as Sources/KeelBackend/Philox.swift: words
+// 4 * block ..< 4 * block + 4 of the sequence named by key, stream and step.
+static inline uint4 keel_philox(const uint block, const uint4 key_and_step, const uint stream)
+{
+  uint4 counter = (uint4)(block, stream, key_and_step.zw);
+  uint2 key = key_and_step.xy;
+  for (uint round = 0; round < 10; ++round) {
+    counter = (uint4)(
+        mul_hi(0xCD9E8D57u, counter.z) ^ counter.y ^ key.x, 0xCD9E8D57u * counter.z,
+        mul_hi(0xD2511F53u, counter.x) ^ counter.w ^ key.y, 0xD2511F53u * counter.x);
+    key += (uint2)(0x9E3779B9u, 0xBB67AE85u);
+  }
+  return counter;
+}
+
+// Eight blocks from `block` on at once, their 32 words in order: each 32-bit word sits in a lane
+// of 64, where CPUs multiply without loss.
+static inline void keel_philox_eight(
+    const uint block, const uint4 key_and_step, const uint stream, uint16 *low, uint16 *high)
+{
+  const ulong mask = 0xFFFFFFFFul;
+  ulong8 a = (convert_ulong8((uint8)(block)) + (ulong8)(0, 1, 2, 3, 4, 5, 6, 7)) & mask;
+  ulong8 b = (ulong8)(stream);
+  ulong8 c = (ulong8)(key_and_step.z);
+  ulong8 d = (ulong8)(key_and_step.w);
+  uint2 key = key_and_step.xy;
+  for (uint round = 0; round < 10; ++round) {
+    const ulong8 first = a * (ulong)0xD2511F53u;
+    const ulong8 second = c * (ulong)0xCD9E8D57u;
+    a = (second >> 32) ^ b ^ (ulong)key.x;
+    b = second & mask;
+    c = (first >> 32) ^ d ^ (ulong)key.y;
+    d = first & mask;
+    key += (uint2)(0x9E3779B9u, 0xBB67AE85u);
+  }
+  const uint16 ab = as_uint16(a | (b << 32));
+  const uint16 cd = as_uint16(c | (d << 32));
+  *low = (uint16)(
+      ab.s01, cd.s01, ab.s23, cd.s23, ab.s45, cd.s45, ab.s67, cd.s67);
+  *high = (uint16)(
+      ab.s89, cd.s89, ab.sab, cd.sab, ab.scd, cd.scd, ab.sef, cd.sef);
+}
+
 #endif

@@ -1,0 +1,62 @@
+// Dropout: elements are kept and scaled, or zero, by the words of a random sequence.
+
+// dropout — y[i] = word i >= threshold ? x[i] * scale : 0.
+//
+// Buffers    x, y: count; y may be x.
+// Work       a team takes `run` consecutive rounds of KEEL_GROUP draws: 32 elements on CPU-class
+//            devices (KEEL_GROUP 1), 4 on GPUs.
+// Requires   local size KEEL_GROUP; KEEL_WIDTH 16 with KEEL_GROUP 1, else 4.
+// Numerics   one rounding; a dropped NaN becomes 0.
+// Launched   Sources/KeelOpenCL/OpenCLDropout.swift
+// Checked    Sources/KeelCases/DropoutCases.swift
+// Why        the mask is made again in the gradient instead of being stored.
+#if KEEL_GROUP == 1
+#define PARTS 2
+typedef uint16 words;
+#define WIDTH 16
+#else
+#define PARTS 1
+typedef uint4 words;
+#define WIDTH 4
+#endif
+#define DRAW (PARTS * WIDTH)
+#define load_part KEEL_JOIN(vload, WIDTH)
+#define store_part KEEL_JOIN(vstore, WIDTH)
+
+__kernel __attribute__((reqd_work_group_size(KEEL_GROUP, 1, 1)))
+void dropout(
+    __global const float *x,
+    __global float *y,
+    const uint count,
+    const uint run,
+    const uint4 key_and_step,
+    const uint stream,
+    const uint threshold,
+    const float scale)
+{
+  const size_t first = (size_t)KEEL_TEAM * run * KEEL_GROUP + KEEL_LANE;
+  for (uint k = 0; k < run; ++k) {
+    const size_t draw = first + (size_t)k * KEEL_GROUP;
+    if (draw * DRAW >= count) return;
+    words drawn[PARTS];
+#if KEEL_GROUP == 1
+    keel_philox_eight(draw * 8, key_and_step, stream, drawn, drawn + 1);
+#else
+    drawn[0] = keel_philox(draw, key_and_step, stream);
+#endif
+    for (uint j = 0; j < PARTS; ++j) {
+      const size_t i = draw * DRAW + j * WIDTH;
+      if (i + WIDTH <= count) {
+        const KEEL_JOIN(float, WIDTH) kept = load_part(0, x + i) * scale;
+        store_part(
+            select((KEEL_JOIN(float, WIDTH))(0.0f), kept, drawn[j] >= threshold), 0, y + i);
+      } else {
+        uint last[WIDTH];
+        store_part(drawn[j], 0, last);
+        for (size_t l = i; l < count; ++l) {
+          y[l] = last[l - i] >= threshold ? x[l] * scale : 0.0f;
+        }
+      }
+    }
+  }
+}
