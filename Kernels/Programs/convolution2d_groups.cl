@@ -53,28 +53,40 @@ __kernel void convolution2d_groups_gather(
   const uint group = c / columns;
   const size_t filter_place = (size_t)group * filter_group_step + c % columns * filter_column_step;
   const uint filter_count = result_channels - c;
+  // The row and column of a pixel are carried along: a division each would cost more than a tap.
+  size_t image = begin / area;
+  int y = (int)(begin % area) / result_extent.x;
+  int x = (int)(begin % area) % result_extent.x;
+  const size_t line = (size_t)source_extent.x * source_channels;
   for (size_t pixel = begin; pixel < end; ++pixel) {
-    const size_t image = pixel / area;
-    const int y = (int)(pixel % area) / result_extent.x;
-    const int x = (int)(pixel % area) % result_extent.x;
+    __global const float *image_start = source + image * source_extent.y * line;
+    const int corner_y = y * source_step.y + origin.y;
+    const int corner_x = x * source_step.x + origin.x;
     floats sum = (floats)(0.0f);
     for (int ty = 0; ty < kernel_extent.y; ++ty) {
-      const int reach_y = y * source_step.y + origin.y + ty * tap_step.y;
+      const int reach_y = corner_y + ty * tap_step.y;
       const int sy = divisor.y == 1 ? reach_y : reach_y / divisor.y;
       if (reach_y < 0 || sy >= source_extent.y || sy * divisor.y != reach_y) continue;
-      for (int tx = 0; tx < kernel_extent.x; ++tx) {
-        const int reach_x = x * source_step.x + origin.x + tx * tap_step.x;
+      __global const float *s_line = image_start + sy * line;
+      __global const float *f =
+          filter + filter_place + (size_t)(ty * kernel_extent.x) * filter_tap_step;
+      for (int tx = 0; tx < kernel_extent.x; ++tx, f += filter_tap_step) {
+        const int reach_x = corner_x + tx * tap_step.x;
         const int sx = divisor.x == 1 ? reach_x : reach_x / divisor.x;
         if (reach_x < 0 || sx >= source_extent.x || sx * divisor.x != reach_x) continue;
-        __global const float *s =
-            source + ((image * source_extent.y + sy) * source_extent.x + sx) * source_channels;
-        __global const float *f = filter + filter_place +
-            (size_t)(ty * kernel_extent.x + tx) * filter_tap_step;
+        __global const float *s = s_line + (size_t)sx * source_channels;
         for (uint k = 0; k < inner; ++k) {
           sum = fma(
               keel_load_part(s, group * inner + k, source_channels, 0.0f),
               keel_load_part(f + (size_t)k * filter_inner_step, 0, filter_count, 0.0f), sum);
         }
+      }
+    }
+    if (++x == result_extent.x) {
+      x = 0;
+      if (++y == result_extent.y) {
+        y = 0;
+        ++image;
       }
     }
     if (has_bias) sum += keel_load_part(bias, c, result_channels, 0.0f);
