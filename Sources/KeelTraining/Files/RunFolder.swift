@@ -113,13 +113,13 @@ public struct RunFolder: Sendable, Hashable {
   func save(_ trainer: Trainer, _ plan: FitPlan) throws(TrainingError) {
     let checkpoint = try Checkpoint.encode(trainer, checkpointPath)
     try write(trainer.history, to: stepsPath)
-    try write(checkpoint, to: checkpointPath)
+    try write(bytes: checkpoint, to: checkpointPath)
     try write(RunDescription(trainer, plan, data: data), to: descriptionPath)
-    try write(Array(trainer.history.csv.utf8), to: historyPath)
-    try write(Array(Report(trainer.history).svg.utf8), to: reportPath)
+    try write(bytes: Array(trainer.history.csv.utf8), to: historyPath)
+    try write(bytes: Array(Report(trainer.history).svg.utf8), to: reportPath)
   }
 
-  private func write(_ bytes: [UInt8], to path: String) throws(TrainingError) {
+  private func write(bytes: [UInt8], to path: String) throws(TrainingError) {
     try trainingData { () throws(DataError) in try DataFile.write(bytes, to: path) }
   }
 
@@ -130,7 +130,7 @@ public struct RunFolder: Sendable, Hashable {
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
       positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
     do {
-      try write(Array(encoder.encode(value)) + [UInt8(ascii: "\n")], to: path)
+      try write(bytes: Array(encoder.encode(value)) + [UInt8(ascii: "\n")], to: path)
     } catch let error as TrainingError {
       throw error
     } catch {
