@@ -147,6 +147,14 @@ static const char batch_normalization[] = {
 #else
 #define HAS_batch_normalization
 #endif
+#if __has_embed("Programs/batch_normalization_gradient.cl")
+static const char batch_normalization_gradient[] = {
+#embed "Programs/batch_normalization_gradient.cl"
+};
+#define HAS_batch_normalization_gradient PROGRAM(batch_normalization_gradient)
+#else
+#define HAS_batch_normalization_gradient
+#endif
 #if __has_embed("Programs/layer_normalization.cl")
 static const char layer_normalization[] = {
 #embed "Programs/layer_normalization.cl"
@@ -232,6 +240,7 @@ static const KeelKernelProgram programs[] = {
     HAS_convolution2d_groups
     HAS_pooling2d
     HAS_batch_normalization
+    HAS_batch_normalization_gradient
     HAS_layer_normalization
     HAS_softmax
     HAS_softmax_cross_entropy

@@ -1,4 +1,5 @@
-// Normalisation of each channel over all rows, its inference form and its gradient.
+// Normalisation of each channel over all rows, and its inference form; the gradient is
+// batch_normalization_gradient.cl.
 //
 // Statistics come from chunks of rows: within a chunk two passes (the second one out of cache),
 // between chunks Chan's merge (Chan, Golub, LeVeque, 1979). Both work on differences, and the mean
@@ -35,31 +36,6 @@ static inline floats activated(const floats x, const float parameter)
 #endif
   (void)parameter;
   return x;
-}
-
-// dy[i] * activation'(y[i]).
-static inline floats gradient_below(
-    __global const float *y, __global const float *dy, const size_t i, const float parameter)
-{
-  const floats above = keel_load_aligned(dy + i);
-#if ACTIVATION > 0
-  const floats out = keel_load_aligned(y + i);
-  const floats one = (floats)(1.0f);
-#if ACTIVATION == 1
-  return above * select(one, (floats)(0.0f), out <= (floats)(0.0f));
-#elif ACTIVATION == 2
-  return above * select(one, (floats)(parameter), out <= (floats)(0.0f));
-#elif ACTIVATION == 3
-  return above * select(one, out + parameter, out <= (floats)(0.0f));
-#elif ACTIVATION == 4
-  return above * (out * (one - out));
-#elif ACTIVATION == 5
-  return above * (one - out * out);
-#endif
-#endif
-  (void)y;
-  (void)parameter;
-  return above;
 }
 
 // batch_normalization_statistics — mean and sum of squared distances of each chunk of rows.
@@ -262,156 +238,6 @@ void batch_normalization_apply(
       const floats z =
           distance * keel_load_aligned(factors + c) + keel_load(factors + channels + c);
       keel_store_aligned(activated(z, parameter), y + i);
-    }
-  }
-}
-
-// batch_normalization_gradient_sums — per chunk of rows the sums of dz * h and of dz,
-// dz = dy * activation'(y), h = (x - mean) * inverse.
-//
-// Buffers    x, y, dy: rows x channels (y unread without activation); mean, inverse: channels;
-//            partial: chunks x 2 x channels.
-// Work       as batch_normalization_statistics.
-// Requires   as batch_normalization_statistics.
-// Numerics   rows of a lane in ascending order, lanes in a tree; the factor inverse comes last.
-// Launched   Sources/KeelOpenCL/OpenCLBatchNormalization.swift
-// Checked    Sources/KeelCases/BatchNormalizationCases.swift
-// Why        both sums come from one pass over the three arrays.
-__kernel __attribute__((reqd_work_group_size(KEEL_GROUP, 1, 1)))
-void batch_normalization_gradient_sums(
-    __global const float *restrict x,
-    __global const float *restrict y,
-    __global const float *restrict dy,
-    __global const float *restrict mean,
-    __global const float *restrict inverse,
-    __global float *restrict partial,
-    const uint rows,
-    const uint channels,
-    const uint chunk,
-    const uint lanes,
-    const float parameter)
-{
-  __local floats scratch[KEEL_GROUP];
-  const uint width = lanes * KEEL_WIDTH * SPAN;
-  const uint first = get_global_id(1) * chunk;
-  const uint last = min(first + chunk, rows);
-  const uint row = first + KEEL_LANE / lanes;
-  for (uint tile = get_group_id(0) * width; tile < channels; tile += get_num_groups(0) * width) {
-    uint c = tile + KEEL_LANE % lanes * KEEL_WIDTH;
-    if (KEEL_GROUP == 1) c = min(c, channels - KEEL_WIDTH * SPAN);
-    const uint end = c < channels ? last : 0;
-    floats center[SPAN], product[SPAN], sum[SPAN];
-    for (uint j = 0; j < SPAN; ++j) {
-      center[j] = product[j] = sum[j] = (floats)(0.0f);
-      if (end) center[j] = keel_load_aligned(mean + c + j * KEEL_WIDTH);
-    }
-    for (uint r = row; r < end; r += KEEL_GROUP / lanes) {
-      const size_t from = (size_t)r * channels + c;
-      for (uint j = 0; j < SPAN; ++j) {
-        const floats dz = gradient_below(y, dy, from + j * KEEL_WIDTH, parameter);
-        product[j] += dz * (keel_load_aligned(x + from + j * KEEL_WIDTH) - center[j]);
-        sum[j] += dz;
-      }
-    }
-    for (uint j = 0; j < SPAN; ++j) {
-      const floats products = keel_team_sums(product[j], scratch, lanes);
-      const floats sums = keel_team_sums(sum[j], scratch, lanes);
-      if (row != first || !end) continue;
-      __global float *to = partial + get_global_id(1) * 2 * channels + c + j * KEEL_WIDTH;
-      keel_store_aligned(products * keel_load_aligned(inverse + c + j * KEEL_WIDTH), to);
-      keel_store_aligned(sums, to + channels);
-    }
-  }
-}
-
-// batch_normalization_gradient_merge — dgamma and dbeta, and what dx is made of.
-//
-// Buffers    partial: chunks x 2 x channels; gamma, inverse, dgamma, dbeta: channels; factors:
-//            gamma * inverse, dbeta / rows, inverse * dgamma / rows: 3 x channels.
-// Work       as batch_normalization_merge.
-// Requires   as batch_normalization_merge.
-// Numerics   chunks of a lane in ascending order, lanes in a tree.
-// Launched   Sources/KeelOpenCL/OpenCLBatchNormalization.swift
-// Checked    Sources/KeelCases/BatchNormalizationCases.swift
-// Why        a second launch instead of atomics: two runs are bit-equal.
-__kernel __attribute__((reqd_work_group_size(KEEL_GROUP, 1, 1)))
-void batch_normalization_gradient_merge(
-    __global const float *restrict partial,
-    __global const float *restrict gamma,
-    __global const float *restrict inverse,
-    __global float *restrict dgamma,
-    __global float *restrict dbeta,
-    __global float *restrict factors,
-    const uint rows,
-    const uint channels,
-    const uint chunks,
-    const uint lanes)
-{
-  __local floats scratch[KEEL_GROUP];
-  const uint c = (get_group_id(0) * lanes + KEEL_LANE % lanes) * KEEL_WIDTH;
-  const uint end = c < channels ? chunks : 0;
-  const uint row = KEEL_LANE / lanes;
-  floats product = (floats)(0.0f);
-  floats sum = (floats)(0.0f);
-  for (uint i = row; i < end; i += KEEL_GROUP / lanes) {
-    __global const float *from = partial + (size_t)i * 2 * channels;
-    product += keel_load_part(from, c, channels, 0.0f);
-    sum += keel_load_part(from + channels, c, channels, 0.0f);
-  }
-  product = keel_team_sums(product, scratch, lanes);
-  sum = keel_team_sums(sum, scratch, lanes);
-  if (row > 0 || !end) return;
-  const floats scale = keel_load_part(inverse, c, channels, 0.0f);
-  keel_store_part(product, dgamma, c, channels);
-  keel_store_part(sum, dbeta, c, channels);
-  keel_store_part(scale * keel_load_part(gamma, c, channels, 0.0f), factors, c, channels);
-  keel_store_part(sum / (float)rows, factors + channels, c, channels);
-  keel_store_part(scale * (product / (float)rows), factors + 2 * channels, c, channels);
-}
-
-// batch_normalization_gradient — dx = gamma * inverse * (dz - dbeta / rows - h * dgamma / rows).
-//
-// Buffers    x, y, dy, dx: rows x channels (y unread without activation); mean: channels; factors:
-//            3 x channels, as batch_normalization_gradient_merge writes them.
-// Work       as batch_normalization_apply.
-// Requires   as batch_normalization_apply.
-// Numerics   one rounding per operation.
-// Launched   Sources/KeelOpenCL/OpenCLBatchNormalization.swift
-// Checked    Sources/KeelCases/BatchNormalizationCases.swift
-// Why        bound by memory: dz is made again instead of being stored and read.
-__kernel __attribute__((reqd_work_group_size(KEEL_GROUP, 1, 1)))
-void batch_normalization_gradient(
-    __global const float *restrict x,
-    __global const float *restrict y,
-    __global const float *restrict dy,
-    __global const float *restrict mean,
-    __global const float *restrict factors,
-    __global float *restrict dx,
-    const uint rows,
-    const uint channels,
-    const uint run,
-    const float parameter)
-{
-#if KEEL_GROUP == 1
-  const uint first = get_global_id(0) * run;
-  for (uint r = first; r < min(first + run, rows); ++r) {
-    for (uint start = 0; start < channels; start += KEEL_WIDTH) {
-      const uint c = min(start, channels - KEEL_WIDTH);
-      const size_t i = (size_t)r * channels + c;
-#else
-  const size_t vectors = (size_t)rows * channels / KEEL_WIDTH;
-  const size_t first = (size_t)get_group_id(0) * run * KEEL_GROUP + get_local_id(0);
-  for (uint k = 0; k < run; ++k) {
-    const size_t vector = first + k * KEEL_GROUP;
-    if (vector < vectors) {
-      const size_t i = vector * KEEL_WIDTH;
-      const uint c = i % channels;
-#endif
-      const floats dz = gradient_below(y, dy, i, parameter);
-      const floats distance = keel_load_aligned(x + i) - keel_load_aligned(mean + c);
-      const floats centred = dz - keel_load_aligned(factors + channels + c);
-      const floats slope = distance * keel_load_aligned(factors + 2 * channels + c);
-      keel_store_aligned(keel_load_aligned(factors + c) * (centred - slope), dx + i);
     }
   }
 }

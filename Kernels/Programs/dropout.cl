@@ -1,15 +1,5 @@
 // Dropout: elements are kept and scaled, or zero, by the words of a random sequence.
 
-// dropout — y[i] = word i >= threshold ? x[i] * scale : 0.
-//
-// Buffers    x, y: count; y may be x.
-// Work       a team takes `run` consecutive rounds of KEEL_GROUP draws: 32 elements on CPU-class
-//            devices (KEEL_GROUP 1), 4 on GPUs.
-// Requires   local size KEEL_GROUP; KEEL_WIDTH 16 with KEEL_GROUP 1, else 4.
-// Numerics   one rounding; a dropped NaN becomes 0.
-// Launched   Sources/KeelOpenCL/OpenCLDropout.swift
-// Checked    Sources/KeelCases/DropoutCases.swift
-// Why        the mask is made again in the gradient instead of being stored.
 #if KEEL_GROUP == 1
 #define PARTS 2
 typedef uint16 words;
@@ -23,6 +13,16 @@ typedef uint4 words;
 #define load_part KEEL_JOIN(vload, WIDTH)
 #define store_part KEEL_JOIN(vstore, WIDTH)
 
+// dropout — y[i] = word i >= threshold ? x[i] * scale : 0.
+//
+// Buffers    x, y: count; y may be x.
+// Work       a team takes `run` consecutive rounds of KEEL_GROUP draws: 32 elements on CPU-class
+//            devices (KEEL_GROUP 1), 4 on GPUs.
+// Requires   local size KEEL_GROUP; KEEL_WIDTH 16 with KEEL_GROUP 1, else 4.
+// Numerics   one rounding; a dropped NaN becomes 0.
+// Launched   Sources/KeelOpenCL/OpenCLDropout.swift
+// Checked    Sources/KeelCases/DropoutCases.swift
+// Why        the mask is made again in the gradient instead of being stored.
 __kernel __attribute__((reqd_work_group_size(KEEL_GROUP, 1, 1)))
 void dropout(
     __global const float *x,

@@ -1,0 +1,129 @@
+package import KeelBackend
+
+extension OpenCLBackend: BatchNormalizationBackend {
+  package func batchNormalization(
+    _ x: NDArray, gamma: NDArray, beta: NDArray, epsilon: Float, _ activation: Activation,
+    momentum: Float, runningMean: NDArray, runningVariance: NDArray,
+    into y: NDArray, mean: NDArray, inverseDeviation: NDArray
+  ) throws(DeviceError) {
+    if x.count == 0 { return }
+    let plan = BatchNormalizationPlan(x.count / gamma.count, gamma.count, activation, self)
+    let (rows, channels) = (UInt32(plan.rows), UInt32(plan.channels))
+    let partial = try scratch(plan.chunks * 3 * plan.channels)
+    let factors = try scratch(2 * plan.channels)
+    try launch(
+      "batch_normalization_statistics", from: .batchNormalization, options: plan.options,
+      grid: plan.chunkGrid, x, partial, rows, channels, UInt32(plan.chunk), UInt32(plan.lanes))
+    try launch(
+      "batch_normalization_merge", from: .batchNormalization, options: plan.options,
+      grid: plan.mergeGrid, partial, gamma, beta, runningMean, runningVariance, mean,
+      inverseDeviation, factors, rows, channels, UInt32(plan.chunk), UInt32(plan.chunks),
+      UInt32(plan.mergeLanes), epsilon, momentum)
+    try apply(plan, x, mean: mean, factors: factors, activation, into: y)
+  }
+
+  package func batchNormalizationInference(
+    _ x: NDArray, gamma: NDArray, beta: NDArray, mean: NDArray, variance: NDArray,
+    epsilon: Float, _ activation: Activation, into y: NDArray
+  ) throws(DeviceError) {
+    if x.count == 0 { return }
+    let plan = BatchNormalizationPlan(x.count / gamma.count, gamma.count, activation, self)
+    let factors = try scratch(2 * plan.channels)
+    try launch(
+      "batch_normalization_factors", from: .batchNormalization, options: plan.options,
+      grid: .items(plan.channels, local: isCPUClass ? 1 : 64), gamma, beta, variance, factors,
+      UInt32(plan.channels), epsilon)
+    try apply(plan, x, mean: mean, factors: factors, activation, into: y)
+  }
+
+  package func batchNormalizationGradient(
+    _ x: NDArray, output y: NDArray, upstream dy: NDArray, gamma: NDArray, mean: NDArray,
+    inverseDeviation: NDArray, _ activation: Activation,
+    into dx: NDArray?, dgamma: NDArray, dbeta: NDArray
+  ) throws(DeviceError) {
+    if gamma.count == 0 { return }
+    let plan = BatchNormalizationPlan(x.count / gamma.count, gamma.count, activation, self)
+    let source = try KernelSource.named("batch_normalization_gradient")
+    let (rows, channels) = (UInt32(plan.rows), UInt32(plan.channels))
+    let partial = try scratch(max(1, plan.chunks * 2 * plan.channels))
+    let factors = try scratch(3 * plan.channels)
+    try launch(
+      "batch_normalization_gradient_sums", source: source, options: plan.options,
+      grid: plan.chunkGrid, x, y, dy, mean, inverseDeviation, partial, rows, channels,
+      UInt32(plan.chunk), UInt32(plan.lanes), activation.kernelParameter)
+    try launch(
+      "batch_normalization_gradient_merge", source: source, options: plan.options,
+      grid: plan.mergeGrid, partial, gamma, inverseDeviation, dgamma, dbeta, factors, rows,
+      channels, UInt32(plan.chunks), UInt32(plan.mergeLanes))
+    guard let dx else { return }
+    try launch(
+      "batch_normalization_gradient", source: source, options: plan.options,
+      grid: plan.elementGrid, x, y, dy, mean, factors, dx, rows, channels, UInt32(plan.run),
+      activation.kernelParameter)
+  }
+
+  private func apply(
+    _ plan: BatchNormalizationPlan, _ x: NDArray, mean: NDArray, factors: NDArray,
+    _ activation: Activation, into y: NDArray
+  ) throws(DeviceError) {
+    try launch(
+      "batch_normalization_apply", from: .batchNormalization, options: plan.options,
+      grid: plan.elementGrid, x, mean, factors, y, UInt32(plan.rows), UInt32(plan.channels),
+      UInt32(plan.run), activation.kernelParameter)
+  }
+}
+
+/// How rows x channels are cut: chunks of rows for the sums, tiles of channels for the teams.
+private struct BatchNormalizationPlan {
+  let rows: Int
+  let channels: Int
+  let options: [String]
+  /// Rows of a chunk, and how many chunks there are.
+  let chunk: Int
+  let chunks: Int
+  /// Lanes of a team side by side along the channels, when summing rows and when merging chunks.
+  let lanes: Int
+  let mergeLanes: Int
+  /// Rows (CPU-class) or rounds of vectors (GPU) of a team that passes over all elements.
+  let run: Int
+  let chunkGrid: Grid
+  let mergeGrid: Grid
+  let elementGrid: Grid
+
+  init(_ rows: Int, _ channels: Int, _ activation: Activation, _ device: OpenCLBackend) {
+    self.rows = rows
+    self.channels = channels
+    let group = device.teamSize
+    let width: Int
+    let span: Int
+    if device.isCPUClass {
+      width = min(16, Int(UInt32(channels).powerOfTwoAtMost))
+      // As many vectors of channels at a time as divide them, so that rows are read in order.
+      span = channels < 16 ? 1 : [4, 2].first { channels % (16 * $0) == 0 } ?? 1
+      (lanes, mergeLanes) = (1, 1)
+      // A chunk of 128 KiB is still in cache for its second pass.
+      chunk = max(1, min(512, 32768 / channels))
+      run = max(1, 8192 / channels)
+      chunkGrid = .tiles(1, ceilDivide(rows, chunk))
+      elementGrid = .tiles(ceilDivide(rows, run))
+    } else {
+      (width, span) = (channels % 4 == 0 ? 4 : 1, 1)
+      var lanes = 1
+      while lanes < group, lanes * width < channels { lanes *= 2 }
+      let tile = lanes * width
+      self.lanes = lanes
+      mergeLanes = min(lanes, 8)
+      chunk = max(group / lanes, 8192 / tile, ceilDivide(rows, 1024))
+      run = 4
+      chunkGrid = .groups(
+        ceilDivide(channels, tile), ceilDivide(rows, chunk), of: (group, 1, 1))
+      elementGrid = .groups(ceilDivide(rows * channels, width * group * run), of: group)
+    }
+    chunks = ceilDivide(rows, chunk)
+    mergeGrid = .groups(ceilDivide(channels, mergeLanes * width), of: group)
+    options = [
+      "KEEL_WIDTH=\(width)", "KEEL_GROUP=\(group)", "SPAN=\(span)",
+      "ACTIVATION=\(activation.kernelCode)",
+    ]
+  }
+}
