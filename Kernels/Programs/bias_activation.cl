@@ -65,12 +65,14 @@ __kernel void bias_activation_flat(
 // sums[part, c] = sum of dz[r, c] over the rows of the part.
 //
 // Buffers    y, dy: rows x columns; dz: the same or null, may be dy; sums: parts x columns.
-// Work       one work-item per (part, block of KEEL_WIDTH columns): axis 0 = block, axis 1 = part.
+// Work       one work-item per (part, block of MOST * KEEL_WIDTH columns): axis 0 = block, axis 1 =
+//            part.
 // Requires   parts * part_rows >= rows; any local size.
 // Numerics   one chain per column and part; the host sums the parts over a fixed tree.
 // Launched   Sources/KeelOpenCL/OpenCLBiasActivation.swift
 // Checked    Sources/KeelCases/BiasActivationCases.swift
-// Why        dy and y are read once for both results.
+// Why        dy and y are read once for both results, in long runs.
+#define MOST 32
 __kernel void bias_activation_columns(
     __global const float *y,
     __global const float *dy,
@@ -81,31 +83,37 @@ __kernel void bias_activation_columns(
     const uint columns,
     const uint part_rows)
 {
-  const uint first = get_global_id(0) * KEEL_WIDTH;
+  const uint first = get_global_id(0) * MOST * KEEL_WIDTH;
   const uint part = get_global_id(1);
   if (first >= columns) return;
   const uint end = min(rows, part * part_rows + part_rows);
-  const uint count = min(columns - first, (uint)KEEL_WIDTH);
-  floats sum = (floats)(0.0f);
-  if (count == KEEL_WIDTH) {
-    for (uint r = part * part_rows; r < end; ++r) {
-      const size_t i = (size_t)r * columns + first;
-      const floats value = keel_load(dy + i) * derivative(keel_load(y + i), parameter);
-      if (dz) keel_store(value, dz + i);
-      sum += value;
-    }
-    keel_store(sum, sums + (size_t)part * columns + first);
-    return;
-  }
-#if KEEL_WIDTH > 1
+  const uint own = min(columns - first, (uint)(MOST * KEEL_WIDTH));
+  const uint whole = own / KEEL_WIDTH;
+  const uint rest = whole * KEEL_WIDTH;
+  floats sum[MOST + 1];
+  for (uint v = 0; v <= whole; ++v) sum[v] = (floats)(0.0f);
   for (uint r = part * part_rows; r < end; ++r) {
     const size_t i = (size_t)r * columns + first;
-    const floats last_y = keel_load_part(y + i, 0, count, 0.0f);
-    const floats value = keel_load_part(dy + i, 0, count, 0.0f) * derivative(last_y, parameter);
-    if (dz) keel_store_part(value, dz + i, 0, count);
-    sum += value;
+    for (uint v = 0; v < whole; ++v) {
+      const size_t k = i + v * KEEL_WIDTH;
+      const floats value = keel_load(dy + k) * derivative(keel_load(y + k), parameter);
+      if (dz) keel_store(value, dz + k);
+      sum[v] += value;
+    }
+#if KEEL_WIDTH > 1
+    if (rest < own) {
+      const floats last_y = keel_load_part(y + i, rest, own, 0.0f);
+      const floats last_dy = keel_load_part(dy + i, rest, own, 0.0f);
+      const floats value = last_dy * derivative(last_y, parameter);
+      if (dz) keel_store_part(value, dz + i, rest, own);
+      sum[whole] += value;
+    }
+#endif
   }
-  keel_store_part(sum, sums + (size_t)part * columns + first, 0, count);
+  __global float *to = sums + (size_t)part * columns + first;
+  for (uint v = 0; v < whole; ++v) keel_store(sum[v], to + v * KEEL_WIDTH);
+#if KEEL_WIDTH > 1
+  if (rest < own) keel_store_part(sum[whole], to, rest, own);
 #endif
 }
 

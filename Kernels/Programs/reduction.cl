@@ -5,53 +5,47 @@
 #ifndef KIND
 #define KIND 0
 #endif
+// Vectors of columns that a work-item on its own carries: many on CPU-class devices, one on GPUs.
+#ifndef MOST
+#define MOST 32
+#endif
+#if MOST < 1
+#error "MOST must be positive"
+#endif
+
+// COMBINE works on numbers and on vectors of any width.
 #if KIND == 0
 #define NEUTRAL 0.0f
-static inline floats combine(const floats a, const floats b) { return a + b; }
-__attribute__((unused))
-static inline float combine_two(const float a, const float b) { return a + b; }
-#elif KIND == 1 || KIND == 2
-#if KIND == 1
+#define COMBINE(a, b) ((a) + (b))
+#elif KIND == 1
 #define NEUTRAL (-INFINITY)
-#define BEFORE >
-#else
-#define NEUTRAL INFINITY
-#define BEFORE <
-#endif
 // A NaN in a stays by the second test; one in b wins because it fails the first.
-static inline floats combine(const floats a, const floats b)
-{
-  return ((a BEFORE b) | (a != a)) ? a : b;
-}
-__attribute__((unused))
-static inline float combine_two(const float a, const float b)
-{
-  return ((a BEFORE b) | (a != a)) ? a : b;
-}
+#define COMBINE(a, b) ((((a) > (b)) | ((a) != (a))) ? (a) : (b))
+#elif KIND == 2
+#define NEUTRAL INFINITY
+#define COMBINE(a, b) ((((a) < (b)) | ((a) != (a))) ? (a) : (b))
 #else
 #error "KIND must be 0, 1 or 2"
 #endif
 
-// Vectors of neighbouring columns that one work-item carries.
-#ifndef VECTORS
-#define VECTORS 1
-#endif
-#if VECTORS != 1 && VECTORS != 4
-#error "VECTORS must be 1 or 4"
-#endif
+static inline floats combine(const floats a, const floats b) { return COMBINE(a, b); }
 
-// The elements of a vector as one, neighbours first.
+// The elements of a vector as one, halves by halves.
 static inline float across(const floats v)
 {
 #if KEEL_WIDTH == 1
   return v;
 #else
-  float part[KEEL_WIDTH];
-  keel_store(v, part);
-  for (uint reach = KEEL_WIDTH / 2; reach > 0; reach /= 2) {
-    for (uint k = 0; k < reach; ++k) part[k] = combine_two(part[k], part[k + reach]);
-  }
-  return part[0];
+#if KEEL_WIDTH == 16
+  const float8 eight = COMBINE(v.lo, v.hi);
+  const float4 four = COMBINE(eight.lo, eight.hi);
+#elif KEEL_WIDTH == 4
+  const float4 four = v;
+#else
+#error "KEEL_WIDTH must be 1, 4 or 16"
+#endif
+  const float2 two = COMBINE(four.lo, four.hi);
+  return COMBINE(two.x, two.y);
 #endif
 }
 
@@ -104,7 +98,7 @@ __kernel void reduction_rows(
     for (uint reach = KEEL_GROUP / 2; reach > 0; reach /= 2) {
       barrier(CLK_LOCAL_MEM_FENCE);  // the level before is stored
       if (KEEL_LANE < reach) {
-        scratch[KEEL_LANE] = combine_two(scratch[KEEL_LANE], scratch[KEEL_LANE + reach]);
+        scratch[KEEL_LANE] = COMBINE(scratch[KEEL_LANE], scratch[KEEL_LANE + reach]);
       }
     }
     sum = scratch[KEEL_LANE];
@@ -121,14 +115,15 @@ __kernel void reduction_rows(
 // reduction_columns — y[o, part, i] = (reduction of x[o, r, i] over the r of the part) / divisor.
 //
 // Buffers    x: outer x reduced x inner; y: outer x parts x inner.
-// Work       one work-item per item_blocks blocks of VECTORS * KEEL_WIDTH columns; blocks are
+// Work       one work-item per item_blocks blocks of MOST * KEEL_WIDTH columns; blocks are
 //            numbered (o, part, block).
-// Requires   inner >= VECTORS * KEEL_WIDTH; parts * part_rows >= reduced.
+// Requires   inner >= KEEL_WIDTH; parts * part_rows >= reduced; any local size.
 // Numerics   one chain per column and part; NaN wins over every number.
 // Launched   Sources/KeelOpenCL/OpenCLReduction.swift
 // Checked    Sources/KeelCases/ReductionCases.swift
-// Why        the last block of a row starts earlier and stores only what is its own: no scalar
-//            loop for the rest.
+// Why        rows are read in long runs, as prefetchers like them, and the sums of a run stay in
+//            the first cache. The last vector of a row starts earlier and stores only what is its
+//            own: no scalar loop for the rest.
 __kernel void reduction_columns(
     __global const float *restrict x,
     __global float *restrict y,
@@ -140,34 +135,42 @@ __kernel void reduction_columns(
     const uint item_blocks,
     const float divisor)
 {
-  const uint span = VECTORS * KEEL_WIDTH;
+  const uint span = MOST * KEEL_WIDTH;
   const uint blocks = (inner + span - 1) / span;
   const size_t count = (size_t)outer * parts * blocks;
   const size_t start = get_global_id(0) * item_blocks;
   const size_t stop = min(count, (size_t)(start + item_blocks));
   for (size_t number = start; number < stop; ++number) {
-    const uint own = (uint)(number % blocks) * span;
-    const uint first = min(own, inner - span);
+    const uint first = (uint)(number % blocks) * span;
+    const uint columns = min(span, inner - first);
+    const uint whole = columns / KEEL_WIDTH;
+    // Where the columns do not fill vectors: the last vector's start, which may be negative.
+    const bool has_rest = columns % KEEL_WIDTH != 0;
+    const int last = (int)columns - KEEL_WIDTH;
     const size_t slab = number / blocks;
     const uint part = (uint)(slab % parts);
     const uint end = min(reduced, part * part_rows + part_rows);
-    __global const float *from = x + slab / parts * reduced * inner + first;
-    floats sums[VECTORS];
-    for (uint v = 0; v < VECTORS; ++v) sums[v] = (floats)(NEUTRAL);
+    __global const float *row =
+        x + (slab / parts * reduced + (size_t)part * part_rows) * inner + first;
+    floats sums[MOST];
+    for (uint v = 0; v < whole; ++v) sums[v] = (floats)(NEUTRAL);
+    floats rest = (floats)(NEUTRAL);
     for (uint r = part * part_rows; r < end; ++r) {
-      __global const float *row = from + (size_t)r * inner;
-      for (uint v = 0; v < VECTORS; ++v) {
+      for (uint v = 0; v < whole; ++v) {
         sums[v] = combine(sums[v], keel_load(row + v * KEEL_WIDTH));
       }
+      if (has_rest) rest = combine(rest, keel_load(row + last));
+      row += inner;
     }
     __global float *to = y + slab * inner + first;
-    if (own == first) {
-      for (uint v = 0; v < VECTORS; ++v) keel_store(sums[v] / divisor, to + v * KEEL_WIDTH);
-    } else {
-      float all[VECTORS * KEEL_WIDTH];
-      for (uint v = 0; v < VECTORS; ++v) keel_store(sums[v] / divisor, all + v * KEEL_WIDTH);
-      for (uint k = own - first; k < span; ++k) to[k] = all[k];
+    for (uint v = 0; v < whole; ++v) keel_store(sums[v] / divisor, to + v * KEEL_WIDTH);
+#if KEEL_WIDTH > 1
+    if (has_rest) {
+      float all[KEEL_WIDTH];
+      keel_store(rest / divisor, all);
+      for (uint k = KEEL_WIDTH - columns % KEEL_WIDTH; k < KEEL_WIDTH; ++k) to[last + (int)k] = all[k];
     }
+#endif
   }
 }
 
@@ -207,14 +210,15 @@ __kernel void reduction_columns_team(
   if (column < inner) {
     __global const float *from = x + slab / parts * reduced * inner + column;
     for (uint r = part * part_rows + KEEL_LANE / LANES; r < end; r += KEEL_GROUP / LANES) {
-      sum = combine_two(sum, from[(size_t)r * inner]);
+      const float value = from[(size_t)r * inner];
+      sum = COMBINE(sum, value);
     }
   }
   scratch[KEEL_LANE] = sum;
   for (uint reach = KEEL_GROUP / 2; reach >= LANES; reach /= 2) {
     barrier(CLK_LOCAL_MEM_FENCE);  // the level before is stored
     if (KEEL_LANE < reach) {
-      scratch[KEEL_LANE] = combine_two(scratch[KEEL_LANE], scratch[KEEL_LANE + reach]);
+      scratch[KEEL_LANE] = COMBINE(scratch[KEEL_LANE], scratch[KEEL_LANE + reach]);
     }
   }
   if (KEEL_LANE < LANES && column < inner) y[slab * inner + column] = scratch[KEEL_LANE] / divisor;

@@ -132,15 +132,59 @@ __kernel void strided_copy_elements(
 
 #if KEEL_GROUP == 1
 
+// Four rounds of this, on rows r and r + 8, turn a tile of 16 x 16: each round moves one bit of
+// the row's number to the column's.
+#define VECTOR16 KEEL_JOIN(TYPE, 16)
+#define LOW(a, b) \
+  ((VECTOR16)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3, \
+              a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7, b.s7))
+#define HIGH(a, b) \
+  ((VECTOR16)(a.s8, b.s8, a.s9, b.s9, a.sa, b.sa, a.sb, b.sb, \
+              a.sc, b.sc, a.sd, b.sd, a.se, b.se, a.sf, b.sf))
+#define PAIR(to, from, n, low, high) \
+  const VECTOR16 to##low = LOW(from##n, KEEL_JOIN(from, EIGHT_##n)); \
+  const VECTOR16 to##high = HIGH(from##n, KEEL_JOIN(from, EIGHT_##n));
+#define EIGHT_0 8
+#define EIGHT_1 9
+#define EIGHT_2 10
+#define EIGHT_3 11
+#define EIGHT_4 12
+#define EIGHT_5 13
+#define EIGHT_6 14
+#define EIGHT_7 15
+#define ROUND(to, from) \
+  PAIR(to, from, 0, 0, 1) PAIR(to, from, 1, 2, 3) PAIR(to, from, 2, 4, 5) \
+  PAIR(to, from, 3, 6, 7) PAIR(to, from, 4, 8, 9) PAIR(to, from, 5, 10, 11) \
+  PAIR(to, from, 6, 12, 13) PAIR(to, from, 7, 14, 15)
+#define SIXTEEN(DO) \
+  DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) \
+  DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15)
+// A vector that starts at any element; see keel_any16 in the prelude.
+typedef VECTOR16 __attribute__((aligned(sizeof(TYPE)))) any16;
+
+static inline void turn(
+    __global const TYPE *from, const long x_step, __global TYPE *to, const long y_step)
+{
+#define READ(n) const VECTOR16 a##n = *(__global const any16 *)(from + n * x_step);
+  SIXTEEN(READ)
+  ROUND(b, a)
+  ROUND(c, b)
+  ROUND(d, c)
+  ROUND(e, d)
+#define WRITE(n) *(__global any16 *)(to + n * y_step) = e##n;
+  SIXTEEN(WRITE)
+}
+
 // strided_copy_transpose — y[to(b) + r * y_step + c] = x[from(b) + r + c * x_step].
 //
 // Buffers    x, y: any; patterns of the enclosing index b as extents and strides.
-// Work       one work-item per tile of 16 x 16: item = (b, tile row, tile column).
+// Work       one work-item per block of BLOCK x BLOCK: item = (b, block row, block column).
 // Requires   nothing; any local size.
 // Numerics   exact.
 // Launched   Sources/KeelOpenCL/OpenCLStridedCopy.swift
 // Checked    Sources/KeelCases/StridedCopyCases.swift
-// Why        both sides touch whole cache lines; the tile turns in registers.
+// Why        tiles of 16 x 16 turn in registers; a block of several keeps to few pages at a time.
+#define BLOCK 64
 __kernel void strided_copy_transpose(
     __global const TYPE *restrict x,
     __global TYPE *restrict y,
@@ -152,33 +196,32 @@ __kernel void strided_copy_transpose(
     const uint rows,
     const uint columns,
     const int x_step,
-    const int y_step,
-    const ulong tiles)
+    const int y_step)
 {
   const size_t item = get_global_id(0);
-  if (item >= tiles) return;
-  const uint across = (columns + 15) / 16;
-  const uint down = (rows + 15) / 16;
-  const uint c0 = (uint)(item % across) * 16;
-  const uint r0 = (uint)(item / across % down) * 16;
+  const uint across = (columns + BLOCK - 1) / BLOCK;
+  const uint down = (rows + BLOCK - 1) / BLOCK;
+  const uint first_c = (uint)(item % across) * BLOCK;
+  const uint first_r = (uint)(item / across % down) * BLOCK;
   const uint b = (uint)(item / across / down);
-  __global const TYPE *from =
-      x + x_offset + keel_place(b, extents, x_strides) + r0 + (long)c0 * x_step;
-  __global TYPE *to = y + y_offset + keel_place(b, extents, y_strides) + (long)r0 * y_step + c0;
-  const uint height = min(16u, rows - r0);
-  const uint width = min(16u, columns - c0);
-  if (height == 16 && width == 16) {
-    TYPE tile[256];
-    for (uint c = 0; c < 16; ++c) vstore16(vload16(0, from + (long)c * x_step), c, tile);
-    for (uint r = 0; r < 16; ++r) {
-      TYPE line[16];
-      for (uint c = 0; c < 16; ++c) line[c] = tile[c * 16 + r];
-      vstore16(vload16(0, line), 0, to + (long)r * y_step);
+  __global const TYPE *from = x + x_offset + keel_place(b, extents, x_strides);
+  __global TYPE *to = y + y_offset + keel_place(b, extents, y_strides);
+  const uint end_r = min(rows, first_r + BLOCK);
+  const uint end_c = min(columns, first_c + BLOCK);
+  for (uint r = first_r; r < end_r; r += 16) {
+    for (uint c = first_c; c < end_c; c += 16) {
+      __global const TYPE *source = from + r + (long)c * x_step;
+      __global TYPE *target = to + (long)r * y_step + c;
+      if (r + 16 <= end_r && c + 16 <= end_c) {
+        turn(source, x_step, target, y_step);
+        continue;
+      }
+      const uint height = min(16u, end_r - r);
+      const uint width = min(16u, end_c - c);
+      for (uint i = 0; i < height; ++i) {
+        for (uint k = 0; k < width; ++k) target[(long)i * y_step + k] = source[i + (long)k * x_step];
+      }
     }
-    return;
-  }
-  for (uint r = 0; r < height; ++r) {
-    for (uint c = 0; c < width; ++c) to[(long)r * y_step + c] = from[r + (long)c * x_step];
   }
 }
 

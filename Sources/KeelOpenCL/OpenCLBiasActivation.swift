@@ -47,7 +47,8 @@ extension OpenCLBackend: BiasActivationBackend {
     let rows = y.count / columns
     let width = isCPUClass && columns >= 16 ? 16 : 1
     let group = isCPUClass ? 1 : 256
-    let blocks = ceilDivide(columns, isCPUClass ? width : 32)
+    // MOST vectors of the kernel, or the lanes that share a block.
+    let blocks = ceilDivide(columns, isCPUClass ? 32 * width : 32)
     let wanted = min(ceilDivide(rows, 32), ceilDivide(limits.computeUnits * 8, blocks))
     let partRows = ceilDivide(rows, wanted)
     let parts = ceilDivide(rows, partRows)

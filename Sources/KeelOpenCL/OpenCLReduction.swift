@@ -68,7 +68,8 @@ extension OpenCLBackend: ReductionBackend {
     if plan.group == 1 {
       try launch(
         "reduction_columns", from: .reduction,
-        options: pass.options(plan.width, 1) + ["VECTORS=\(plan.vectors)"], grid: plan.grid,
+        options: pass.options(plan.width, 1) + ["MOST=\(plan.most)"],
+        grid: plan.grid,
         x, result, UInt32(pass.outer), UInt32(reduced), UInt32(inner), UInt32(plan.parts),
         UInt32(plan.partRows), UInt32(plan.itemBlocks), factor)
     } else {

@@ -65,7 +65,9 @@ extension OpenCLBackend: StridedCopyBackend {
     _ operands: CopyOperands, _ outer: [CopyAxis], lines: CopyAxis, across: CopyAxis
   ) throws(DeviceError) {
     let batch = outer.reduce(1) { $0 * $1.extent }
-    let tiles = batch * ceilDivide(lines.extent, 16) * ceilDivide(across.extent, 16)
+    // BLOCK of the kernel, or the side of a team's tile.
+    let side = isCPUClass ? 64 : 16
+    let tiles = batch * ceilDivide(lines.extent, side) * ceilDivide(across.extent, side)
     let pattern = CopyPattern(outer)
     let (rows, columns) = (UInt32(lines.extent), UInt32(across.extent))
     let (sourceStep, destinationStep) = (Int32(across.source), Int32(lines.destination))
@@ -73,7 +75,7 @@ extension OpenCLBackend: StridedCopyBackend {
       try launch(
         "strided_copy_transpose", from: .stridedCopy,
         options: operands.options(outer, ["KEEL_GROUP=1"]), grid: .tiles(tiles), operands,
-        pattern, rows, columns, sourceStep, destinationStep, UInt64(tiles))
+        pattern, rows, columns, sourceStep, destinationStep)
     } else {
       try launch(
         "strided_copy_transpose_team", from: .stridedCopy,

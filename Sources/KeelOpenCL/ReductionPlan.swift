@@ -43,8 +43,6 @@ struct ReductionRowsPlan {
 struct ReductionColumnsPlan {
   let fold: Int
   let width: Int
-  /// Vectors that a work-item carries.
-  let vectors: Int
   /// Lanes of a team; 1 for work-items on their own.
   let group: Int
   /// Parts that the reduced axis is cut into; they are reduced again.
@@ -53,6 +51,9 @@ struct ReductionColumnsPlan {
   /// Blocks of columns that a work-item takes one after the other.
   let itemBlocks: Int
   let grid: Grid
+
+  /// Vectors that a work-item on its own carries.
+  let most: Int
 
   init(_ pass: ReductionPass, isCPUClass: Bool, units: Int) {
     let folded =
@@ -65,19 +66,19 @@ struct ReductionColumnsPlan {
     let inner = pass.inner * folded
     if isCPUClass {
       width = inner >= 16 ? 16 : 1
-      vectors = inner >= 64 ? 4 : 1
+      most = 32
       group = 1
-      let blocks = pass.outer * ceilDivide(inner, width * vectors)
+      let blocks = pass.outer * ceilDivide(inner, width * most)
       // Parts of 64 rows or more, as many as keep all threads busy.
       let wanted =
         pass.isSecond ? 1 : min(ceilDivide(reduced, 64), ceilDivide(units * 8, blocks))
       partRows = ceilDivide(reduced, wanted)
       parts = ceilDivide(reduced, partRows)
-      itemBlocks = max(1, 4096 / (partRows * width * vectors))
+      itemBlocks = max(1, 4096 / (partRows * min(inner, width * most)))
       grid = .tiles(ceilDivide(blocks * parts, itemBlocks))
       return
     }
-    (width, vectors, itemBlocks) = (1, 1, 1)
+    (width, most, itemBlocks) = (1, 1, 1)
     let blocks = pass.outer * ceilDivide(inner, 32)
     let wanted = pass.isSecond ? 1 : min(ceilDivide(reduced, 128), ceilDivide(units * 8, blocks))
     partRows = ceilDivide(reduced, wanted)
