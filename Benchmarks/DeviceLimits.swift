@@ -1,4 +1,4 @@
-package import KeelAutograd
+internal import KeelAutograd
 package import KeelBackend
 
 /// What a device can do at most, measured in the run that quotes it.

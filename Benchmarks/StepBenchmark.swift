@@ -1,5 +1,5 @@
-package import Keel
-package import KeelAutograd
+internal import Keel
+internal import KeelAutograd
 package import KeelBackend
 
 /// Times whole training steps of the digits network: forward, backward, global-norm clipping and

@@ -1,4 +1,4 @@
-package import KeelAutograd
+internal import KeelAutograd
 package import KeelBackend
 
 /// Times of repeated runs, in seconds.

@@ -12,7 +12,14 @@ public struct DeviceChoice: Sendable {
 
 extension Device {
   /// The CPU device: oneDNN and vectorised loops on all cores.
-  public static let cpu = Device(CPUBackend())
+  public static let cpu: Device = {
+    do throws(DeviceError) {
+      return Device(try CPUBackend())
+    } catch {
+      // Only a broken oneDNN gets here, and nothing can run without it.
+      fatalError("the CPU device does not start: \(error)")
+    }
+  }()
 
   /// An OpenCL device by its index over all platforms, as `keel devices` lists them.
   ///
