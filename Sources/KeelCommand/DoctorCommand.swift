@@ -1,4 +1,6 @@
 import ArgumentParser
+import FoundationEssentials
+import Glibc
 import Keel
 import KeelBackend
 import KeelCPU
@@ -66,7 +68,13 @@ struct DoctorCommand: ParsableCommand {
   }
 
   private func cache() -> [Finding] {
-    guard let folder = OpenCLDiscovery.cacheFolder else {
+    let folder = OpenCLBinaryCache.standard().folder
+    // Made if need be, as the first compiled kernel would.
+    if let folder {
+      try? FileManager.default.createDirectory(
+        atPath: folder, withIntermediateDirectories: true)
+    }
+    guard let folder, access(folder, W_OK) == 0 else {
       return [
         Finding(
           state: .note, what: "no folder can be written; kernels are compiled at each start",

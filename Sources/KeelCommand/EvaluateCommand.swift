@@ -8,8 +8,8 @@ struct EvaluateCommand: ParsableCommand {
     commandName: "evaluate",
     abstract: "Prints loss, accuracy and the confusion matrix of a run on test data.")
 
-  @Argument(help: "The folder of the run.")
-  var run: String
+  @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run"))
+  var path: String
 
   @OptionGroup var device: DeviceOption
   @OptionGroup var data: DataOptions
@@ -18,7 +18,7 @@ struct EvaluateCommand: ParsableCommand {
   var batch = 256
 
   func run() throws {
-    let folder = try RunFolder(existing: run)
+    let folder = try RunFolder(existing: path)
     let source = DataSource(recorded: folder.data, overriddenBy: data)
     let test = try source.loadTest()
     let trainer = try folder.trainer(on: try device.open())

@@ -27,8 +27,6 @@ struct KeelCommand: ParsableCommand {
   /// Parses, runs, and turns any error into one sentence and an exit code.
   static func main() {
     bootstrapLogging()
-    // A line is seen when it is printed, also through a pipe.
-    setvbuf(stdout, nil, _IOLBF, 0)
     do {
       var command = try parseAsRoot()
       try command.run()
@@ -59,7 +57,7 @@ struct KeelCommand: ParsableCommand {
 
   /// Prints one message to standard error.
   static func complain(_ text: String) {
-    fputs(text + "\n", stderr)
+    Terminal.write(text + "\n")
   }
 
   /// Sends logs to standard error at the level that KEEL_LOG names; warnings by default.

@@ -14,8 +14,8 @@ struct OpsCommand: ParsableCommand {
     var table = TextTable("operation", ">kernels", "gradient", ">cases", "devices")
     for operation in OperationName.allCases {
       let cases = CaseCatalog.cases(of: operation)
-      let kernels = KernelPrograms.kernelNames(of: operation)
-      let hasGradient = cases.contains { $0.checksGradient }
+      let kernels = KernelSource.kernelNames(of: operation)
+      let hasGradient = cases.contains { !$0.differentiable.isEmpty }
       table.add(
         operation.rawValue, "\(kernels.count)", hasGradient ? "yes" : "none",
         "\(cases.count)", devices)

@@ -13,8 +13,8 @@ struct PredictCommand: ParsableCommand {
       decides.
       """)
 
-  @Argument(help: "The folder of the run.")
-  var run: String
+  @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run"))
+  var path: String
 
   @Argument(help: ArgumentHelp("PNG files.", valueName: "png"))
   var pictures: [String]
@@ -25,14 +25,14 @@ struct PredictCommand: ParsableCommand {
   var invert: Bool?
 
   func run() throws {
-    let folder = try RunFolder(existing: run)
+    let folder = try RunFolder(existing: path)
     // Every picture is read before the device is touched: a bad one is told at once.
     let images = try pictures.map { try GrayImage(pngFile: $0) }
     let trainer = try folder.trainer(on: try device.open())
-    for (path, image) in zip(pictures, images) {
+    for (name, image) in zip(pictures, images) {
       let fitted = try image.fitted(to: trainer.model.inputShape, invert: invert)
       guard let prediction = try trainer.predict(.bytes(fitted.pixels)).first else { continue }
-      print("\(path): \(prediction.label)")
+      print("\(name): \(prediction.label)")
       for (label, probability) in prediction.probabilities.enumerated() {
         let bar = String(repeating: "█", count: Int((30 * probability).rounded()))
         let share = (100 * Double(probability)).fixed(1)

@@ -1,4 +1,3 @@
-import Glibc
 import KeelBackend
 
 /// A line at the bottom of the terminal that says how far long work is. Nothing where standard
@@ -6,7 +5,6 @@ import KeelBackend
 final class ProgressLine {
   private let total: Int
   private let label: String
-  private let isTerminal = isatty(STDERR_FILENO) == 1
   private var done = 0
 
   init(total: Int, label: String) {
@@ -22,12 +20,12 @@ final class ProgressLine {
   /// Shows how much of the total is done.
   func show(_ amount: Int, _ text: String) {
     done = amount
-    guard isTerminal else { return }
+    guard Terminal.isTerminal else { return }
     let width = 20
     let filled = total == 0 ? width : width * done / total
     let bar =
       String(repeating: "=", count: filled) + String(repeating: " ", count: width - filled)
-    fputs("\r\u{1B}[K\(label) [\(bar)] \(done)/\(total) \(text)", stderr)
+    Terminal.write("\r\u{1B}[K\(label) [\(bar)] \(done)/\(total) \(text)")
   }
 
   /// Prints a line above.
@@ -38,6 +36,6 @@ final class ProgressLine {
 
   /// Removes the line.
   func clear() {
-    if isTerminal { fputs("\r\u{1B}[K", stderr) }
+    if Terminal.isTerminal { Terminal.write("\r\u{1B}[K") }
   }
 }

@@ -39,6 +39,25 @@ package final class KernelSource: Sendable {
     return sources
   }()
 
+  /// The names of an operation's kernels, in all files of its stem.
+  package static func kernelNames(of operation: OperationName) -> [String] {
+    let stem = operation.rawValue
+    return embedded.values.filter { $0.name == stem || $0.name.hasPrefix(stem + "_") }
+      .filter { source in
+        // `softmax_cross_entropy` is an operation of its own, not a file of `softmax`.
+        source.name == stem || OperationName(rawValue: source.name) == nil
+      }
+      .flatMap(\.kernelNames).sorted()
+  }
+
+  /// The functions that `__kernel void` announces.
+  private var kernelNames: [String] {
+    // After the attributes, if there are any.
+    text.split(separator: "__kernel").dropFirst().compactMap { part in
+      part.split(separator: "void ", maxSplits: 1).last.map { String($0.prefix { $0 != "(" }) }
+    }
+  }
+
   /// What the compiler sees.
   var fullText: String { (Self.embedded["prelude"]?.text ?? "") + "\n" + text }
 }
