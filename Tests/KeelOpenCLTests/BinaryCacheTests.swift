@@ -10,7 +10,7 @@ struct BinaryCacheTests {
     let backend = try TestDevice.fresh(cache: folder)
     let x = try backend.allocate([100], .float32)
     try backend.fill(x, with: 3)
-    #expect(try backend.scalars(x).allSatisfy { $0 == 3 })
+    #expect(try backend.floats(x).allSatisfy { $0 == 3 })
     return backend.compilations
   }
 

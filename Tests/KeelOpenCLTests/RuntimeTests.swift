@@ -9,12 +9,12 @@ struct RuntimeTests {
     let backend = try TestDevice.open()
     let values = numbers(1000, seed: 1)
     let whole = try backend.array(values, shape: [1000])
-    #expect(try backend.scalars(whole) == values)
+    #expect(try backend.floats(whole) == values)
     let part = whole.view(offset: 256, shape: [300])
-    #expect(try backend.scalars(part) == Array(values[256..<556]))
+    #expect(try backend.floats(part) == Array(values[256..<556]))
     try backend.fill(part, with: 7)
     let expected = Array(values[..<256]) + [Float](repeating: 7, count: 300) + values[556...]
-    #expect(try backend.scalars(whole) == expected)
+    #expect(try backend.floats(whole) == expected)
   }
 
   @Test("memory comes back to the pool and is used again")
@@ -24,7 +24,7 @@ struct RuntimeTests {
       let x = try backend.array(numbers(5000, seed: 2), shape: [5000])
       let y = try backend.allocate([5000], .float32)
       try backend.pointwise(.x * 2, [x], into: y)
-      _ = try backend.scalars(y)
+      _ = try backend.floats(y)
     }
     try step()
     let before = backend.counters
@@ -80,7 +80,7 @@ struct RuntimeTests {
     let backend = try TestDevice.fresh()
     let empty = try backend.allocate([0, 3], .float32)
     try backend.fill(empty, with: 1)
-    #expect(try backend.scalars(empty).isEmpty)
+    #expect(try backend.floats(empty).isEmpty)
     #expect(backend.counters.launches == 0)
   }
 
@@ -93,7 +93,7 @@ struct RuntimeTests {
       try backend.pointwise(.x + 1, [x], into: x)
     }
     #expect(launches.map(\.function) == ["fill", "pointwise_flat"])
-    #expect(try backend.scalars(x).allSatisfy { $0 == 2 })
+    #expect(try backend.floats(x).allSatisfy { $0 == 2 })
   }
 
   @Test("launches from several threads do not mix their arguments")
@@ -106,7 +106,7 @@ struct RuntimeTests {
             let value = Float(task * 1000 + round)
             let x = try backend.allocate([777], .float32)
             try backend.fill(x, with: value)
-            guard try backend.scalars(x).allSatisfy({ $0 == value }) else { return false }
+            guard try backend.floats(x).allSatisfy({ $0 == value }) else { return false }
           }
           return true
         }

@@ -25,14 +25,22 @@ enum TestDevice {
     try OpenCLBackend(#require(entry, "no OpenCL device"), cache: .init(folder: folder))
   }
 
-  /// Runs `body` with the kernels of both classes of device.
+  /// Runs `body` with the kernels of both classes of device. One backend serves all tests, so that
+  /// a program is compiled once; callers must not run at the same time.
   static func bothClasses(_ body: (OpenCLBackend) throws -> Void) throws {
-    let backend = try fresh(cache: nil)
+    let backend = try #require(shared, "no OpenCL device")
     for cpuClass in [true, false] {
       _ = backend.setClass(cpuClass)
       try body(backend)
     }
   }
+
+  private static let shared = entry.flatMap { try? OpenCLBackend($0) }
+}
+
+extension OpenCLBackend {
+  /// The elements of a float32 array.
+  func floats(_ array: NDArray) throws -> [Float] { try scalars(array, as: Float.self) }
 }
 
 /// Reproducible numbers in -2 ..< 2.
