@@ -174,8 +174,7 @@ void convolution2d_tiles(
   }
 
   const uint column = panel * TILE_CHANNELS;
-  const uint back =
-      !filter_packed && column + TILE_CHANNELS > columns ? column + TILE_CHANNELS - columns : 0;
+  const uint back = filter_packed ? 0 : max((int)(column + TILE_CHANNELS - columns), 0);
   __global const float *source_tile = source + (size_t)group * inner +
       first_image * source_extent.y * source_extent.x * source_channels;
   __global const float *filter_tile =
@@ -285,8 +284,8 @@ void convolution2d_tiles(
   for (uint p = 0; p < used; ++p) {
 #pragma unroll 1
     for (uint j = 0; j < TILE_VECTORS; ++j) {
-      const uint begin = back > 16 * j ? back - 16 * j : 0;
-      const uint end = first + 16 * j < columns ? columns - first - 16 * j : 0;
+      const uint begin = max((int)(back - 16 * j), 0);
+      const uint end = max((int)(columns - first - 16 * j), 0);
       if (begin >= 16 || end == 0) continue;
       store_channels(
           keel_activation16(tile[p * TILE_VECTORS + j], activation, parameter),

@@ -160,7 +160,7 @@ void convolution2d_filter_tiles(
           for (int q = 0; q < out_extent.x; ++q) {
 #pragma unroll
             for (uint j = 0; j < TILE_VECTORS; ++j) {
-              const uint left = first + 16 * j < columns ? columns - first - 16 * j : 0;
+              const uint left = max((int)(columns - first - 16 * j), 0);
               const float16 upstream = load_channels(g + 16 * j, left);
 #pragma unroll
               for (uint i = 0; i < TILE_ROWS; ++i) {

@@ -187,9 +187,8 @@ void matmul_tiles(
   const uint column = get_global_id(1) * TILE_COLUMNS;
   const size_t batch = get_global_id(2);
   // In place, the last tile starts early enough to end inside the matrix.
-  const uint row_back = !a_packed && row + TILE_ROWS > rows ? row + TILE_ROWS - rows : 0;
-  const uint column_back =
-      !b_packed && column + TILE_COLUMNS > columns ? column + TILE_COLUMNS - columns : 0;
+  const uint row_back = a_packed ? 0 : max((int)(row + TILE_ROWS - rows), 0);
+  const uint column_back = b_packed ? 0 : max((int)(column + TILE_COLUMNS - columns), 0);
   __global const float *a_tile = a + batch * a_batch_step +
       get_global_id(0) * a_panel_step - (size_t)row_back * a_row_step;
   __global const float *b_tile =
@@ -249,8 +248,8 @@ void matmul_tiles(
   for (uint i = row_back; i < last_row; ++i) {
 #pragma unroll 1
     for (uint j = 0; j < TILE_VECTORS; ++j) {
-      const uint from = column_back > 16 * j ? column_back - 16 * j : 0;
-      const uint to = first + 16 * j < columns ? columns - first - 16 * j : 0;
+      const uint from = max((int)(column_back - 16 * j), 0);
+      const uint to = max((int)(columns - first - 16 * j), 0);
       if (from >= 16 || to == 0) continue;
       store_columns(
           keel_activation16(tile[i * TILE_VECTORS + j], activation, parameter),
