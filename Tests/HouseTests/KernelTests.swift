@@ -18,7 +18,7 @@ import Testing
       for (number, line) in lines.enumerated() where line.hasPrefix("__kernel") {
         // The name stands before the first parenthesis that opens a parameter list.
         let text = lines[number..<min(number + 4, lines.count)].joined(separator: " ")
-        guard let end = text.range(of: "void ")?.upperBound else { continue }
+        guard let end = text.firstRange(of: "void ")?.upperBound else { continue }
         let name = text[end...].prefix { $0 != "(" }
         var first = number
         while first > 0, lines[first - 1].hasPrefix("//") { first -= 1 }
