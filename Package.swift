@@ -100,7 +100,9 @@ let package = Package(
       swiftSettings: swift),
     .testTarget(
       name: "KeelTrainingTests",
-      dependencies: ["Keel", "KeelTraining", "KeelNN", "KeelData", "KeelBackend"],
+      dependencies: [
+        "Keel", "KeelTraining", "KeelNN", "KeelData", "KeelBackend", "KeelCPU", "KeelOpenCL",
+      ],
       swiftSettings: swift),
     .testTarget(
       name: "KeelCasesTests",

@@ -72,4 +72,19 @@ public struct TrainingProgress: Sendable {
   public let examplesPerSecond: Double
   /// Seconds until the last epoch ends, at this speed.
   public let secondsLeft: Double
+
+  package init(
+    epoch: Int, lastEpoch: Int, batch: Int, batchesPerEpoch: Int, loss: Double, accuracy: Double?,
+    gradientNorm: Double, examplesPerSecond: Double, secondsLeft: Double
+  ) {
+    self.epoch = epoch
+    self.lastEpoch = lastEpoch
+    self.batch = batch
+    self.batchesPerEpoch = batchesPerEpoch
+    self.loss = loss
+    self.accuracy = accuracy
+    self.gradientNorm = gradientNorm
+    self.examplesPerSecond = examplesPerSecond
+    self.secondsLeft = secondsLeft
+  }
 }

@@ -14,6 +14,19 @@ public struct StepRecord: Hashable, Sendable {
   public var gradientNorm: Float
   /// What clipping multiplied the gradients by; 1 where it did nothing.
   public var clipCoefficient: Float
+
+  package init(
+    step: UInt64, epoch: Int, examples: Int, loss: Float, accuracy: Float?, gradientNorm: Float,
+    clipCoefficient: Float
+  ) {
+    self.step = step
+    self.epoch = epoch
+    self.examples = examples
+    self.loss = loss
+    self.accuracy = accuracy
+    self.gradientNorm = gradientNorm
+    self.clipCoefficient = clipCoefficient
+  }
 }
 
 /// One pass over the data.
@@ -36,6 +49,22 @@ public struct EpochRecord: Hashable, Sendable, Codable {
   public var validationAccuracy: Double?
   /// How long the pass took.
   public var seconds: Double
+
+  package init(
+    epoch: Int, step: UInt64, loss: Double, accuracy: Double?, gradientNorm: Double,
+    clippedFraction: Double, validationLoss: Double?, validationAccuracy: Double?,
+    seconds: Double
+  ) {
+    self.epoch = epoch
+    self.step = step
+    self.loss = loss
+    self.accuracy = accuracy
+    self.gradientNorm = gradientNorm
+    self.clippedFraction = clippedFraction
+    self.validationLoss = validationLoss
+    self.validationAccuracy = validationAccuracy
+    self.seconds = seconds
+  }
 }
 
 /// What a training went through.

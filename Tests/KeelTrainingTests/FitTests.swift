@@ -81,7 +81,8 @@ import Testing
     }
   }
 
-  @Test(arguments: TestDevices.all)
+  /// On devices of its own: other tests work on the shared ones at the same time.
+  @Test(arguments: TestDevices.fresh)
   func aStepReadsNothingAndAllocatesNothing(_ device: Device) throws {
     let trainer = try TestData.trainer(device)
     trainer.progressInterval = .seconds(3600)

@@ -6,7 +6,7 @@ import Testing
   private static let sample = Safetensors(
     metadata: ["format": "test", "quote\"\n": "\u{1}ü\\"],
     entries: [
-      .init(name: "a.weight", shape: [2, 3], floats: [1, -2, 0.5, .pi, 1e-40, 3]),
+      .init(name: "a.weight", shape: [2, 3], floats: [1, -2, 0.5, .pi, 1e-38, 3]),
       .init(name: "labels", dtype: .int32, shape: [1], bytes: [1, 0, 0, 0]),
       .init(name: "pixels", dtype: .uint8, shape: [3], bytes: [9, 8, 7]),
       .init(name: "scalar", shape: .scalar, floats: [7]),
