@@ -230,19 +230,29 @@ void convolution2d_tiles(
           f += filter_step;
         }
       } else {
-        // At the border: pixels outside are skipped, not read and multiplied by zero.
+        // At the border: pixels outside read one that is inside, and its bits are cleared. A
+        // product with zero would not do: infinity times zero is NaN.
+        int at[TILE_PIXELS], keep[TILE_PIXELS];
+        int readable = 0;
+#pragma unroll
+        for (uint p = 0; p < TILE_PIXELS; ++p) readable = valid >> p & 1u ? from[p] : readable;
 #pragma unroll
         for (uint p = 0; p < TILE_PIXELS; ++p) {
-          if (valid >> p & 1u) {
-            __global const float *own = s + from[p];
-            for (uint k = 0; k < inner; ++k) {
-              const float16 value = (float16)(own[k]);
+          keep[p] = valid >> p & 1u ? -1 : 0;
+          at[p] = keep[p] ? from[p] : readable;
+        }
+        for (uint k = 0; k < inner; ++k) {
+          float16 line[TILE_VECTORS];
 #pragma unroll
-              for (uint j = 0; j < TILE_VECTORS; ++j) {
-                sum[p][j] = fma(value, vload16(j, f + (size_t)k * filter_step), sum[p][j]);
-              }
-            }
+          for (uint j = 0; j < TILE_VECTORS; ++j) line[j] = ((__global const keel_any16 *)f)[j];
+#pragma unroll
+          for (uint p = 0; p < TILE_PIXELS; ++p) {
+            const float16 value = as_float16((int16)(as_int(s[at[p]])) & (int16)(keep[p]));
+#pragma unroll
+            for (uint j = 0; j < TILE_VECTORS; ++j) sum[p][j] = fma(value, line[j], sum[p][j]);
           }
+          ++s;
+          f += filter_step;
         }
       }
     }
