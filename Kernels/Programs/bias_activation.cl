@@ -72,7 +72,7 @@ __kernel void bias_activation_flat(
 // Launched   Sources/KeelOpenCL/OpenCLBiasActivation.swift
 // Checked    Sources/KeelCases/BiasActivationCases.swift
 // Why        dy and y are read once for both results, in long runs.
-#define MOST 32
+#define MOST 64
 __kernel void bias_activation_columns(
     __global const float *y,
     __global const float *dy,

@@ -7,7 +7,7 @@
 #endif
 // Vectors of columns that a work-item on its own carries: many on CPU-class devices, one on GPUs.
 #ifndef MOST
-#define MOST 32
+#define MOST 64
 #endif
 #if MOST < 1
 #error "MOST must be positive"

@@ -48,7 +48,7 @@ extension OpenCLBackend: BiasActivationBackend {
     let width = isCPUClass && columns >= 16 ? 16 : 1
     let group = isCPUClass ? 1 : 256
     // MOST vectors of the kernel, or the lanes that share a block.
-    let blocks = ceilDivide(columns, isCPUClass ? 32 * width : 32)
+    let blocks = ceilDivide(columns, isCPUClass ? 64 * width : 32)
     let wanted = min(ceilDivide(rows, 32), ceilDivide(limits.computeUnits * 8, blocks))
     let partRows = ceilDivide(rows, wanted)
     let parts = ceilDivide(rows, partRows)
