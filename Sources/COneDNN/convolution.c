@@ -142,10 +142,17 @@ static struct keel_dnn_result build(
 struct keel_dnn_result keel_dnn_convolution_create(
     keel_dnn_engine *engine, const struct keel_dnn_convolution *geometry, int32_t direction,
     keel_dnn_operation **operation) {
-  struct keel_dnn_result result = operation_begin(engine, operation);
+  const struct keel_dnn_convolution *g = geometry;
+  const double outputs = (double)g->batch * (double)g->out_height * (double)g->out_width *
+      (double)g->out_channels;
+  const double flops = 2.0 * outputs * (double)(g->kernel_height * g->kernel_width) *
+      (double)(g->in_channels / g->groups);
+  struct keel_dnn_result result = operation_begin(engine, flops, operation);
   if (result.status == 0) {
     struct layouts layouts = {0};
+    const int previous = threads_begin(*operation);
     result = build(engine, geometry, direction, &layouts, *operation);
+    threads_end(previous);
     drop_layout(&layouts.x);
     drop_layout(&layouts.filter);
     drop_layout(&layouts.any_filter);

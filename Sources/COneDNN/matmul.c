@@ -73,10 +73,15 @@ static struct keel_dnn_result build(
 struct keel_dnn_result keel_dnn_matmul_create(
     keel_dnn_engine *engine, const struct keel_dnn_matmul *geometry,
     keel_dnn_operation **operation) {
-  struct keel_dnn_result result = operation_begin(engine, operation);
+  const double flops =
+      2.0 * (double)geometry->batch * (double)geometry->rows * (double)geometry->inner *
+      (double)geometry->columns;
+  struct keel_dnn_result result = operation_begin(engine, flops, operation);
   if (result.status == 0) {
     struct layouts layouts = {0};
+    const int previous = threads_begin(*operation);
     result = build(engine, geometry, &layouts, *operation);
+    threads_end(previous);
     drop_layout(&layouts.a);
     drop_layout(&layouts.b);
     drop_layout(&layouts.bias);

@@ -1,6 +1,33 @@
+#define _GNU_SOURCE
 #include "operation.h"
 
+#include <dlfcn.h>
+#include <pthread.h>
 #include <stdlib.h>
+
+// The OpenMP runtime under oneDNN. Its threads meet at a barrier after each operation, which costs
+// more than a small product: those stay on the caller's thread.
+static int (*omp_maximum_threads)(void);
+static void (*omp_set_threads)(int);
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static const double smallest_shared_flops = 2e6;
+
+static void find_runtime(void) {
+  omp_maximum_threads = (int (*)(void))dlsym(RTLD_DEFAULT, "omp_get_max_threads");
+  omp_set_threads = (void (*)(int))dlsym(RTLD_DEFAULT, "omp_set_num_threads");
+}
+
+int threads_begin(const keel_dnn_operation *operation) {
+  pthread_once(&once, find_runtime);
+  if (!operation->is_small || !omp_maximum_threads || !omp_set_threads) return 0;
+  const int previous = omp_maximum_threads();
+  omp_set_threads(1);
+  return previous;
+}
+
+void threads_end(int previous) {
+  if (previous > 0) omp_set_threads(previous);
+}
 
 const char *keel_dnn_status_name(int32_t status) {
   return dnnl_status2str((dnnl_status_t)status);
@@ -40,10 +67,11 @@ static size_t reserve(keel_dnn_operation *operation, size_t bytes) {
 }
 
 struct keel_dnn_result operation_begin(
-    keel_dnn_engine *engine, keel_dnn_operation **operation) {
+    keel_dnn_engine *engine, double flops, keel_dnn_operation **operation) {
   keel_dnn_operation *result = calloc(1, sizeof *result);
   *operation = result;
   if (!result) return (struct keel_dnn_result){dnnl_out_of_memory, "calloc"};
+  result->is_small = flops < smallest_shared_flops;
   CHECK(
       dnnl_stream_create(&result->stream, engine->engine, dnnl_stream_default_flags),
       "dnnl_stream_create");
@@ -109,7 +137,7 @@ static dnnl_status_t reorder(
   return dnnl_primitive_execute(operand->reorder, stream, 2, arguments);
 }
 
-struct keel_dnn_result keel_dnn_execute(
+static struct keel_dnn_result execute(
     keel_dnn_operation *operation, const float *first, const float *second, const float *bias,
     float *output, void *scratch) {
   const void *arrays[operand_count] = {first, second, bias, output};
@@ -156,6 +184,16 @@ struct keel_dnn_result keel_dnn_execute(
   }
   CHECK(dnnl_stream_wait(operation->stream), "dnnl_stream_wait");
   return succeeded;
+}
+
+struct keel_dnn_result keel_dnn_execute(
+    keel_dnn_operation *operation, const float *first, const float *second, const float *bias,
+    float *output, void *scratch) {
+  const int previous = threads_begin(operation);
+  const struct keel_dnn_result result =
+      execute(operation, first, second, bias, output, scratch);
+  threads_end(previous);
+  return result;
 }
 
 void keel_dnn_operation_destroy(keel_dnn_operation *operation) {

@@ -40,11 +40,18 @@ struct keel_dnn_operation {
   dnnl_memory_t scratchpad;
   size_t scratchpad_offset;
   size_t scratch_bytes;
+  /// Runs on the caller's thread alone.
+  bool is_small;
 };
 
-/// A new operation with its stream and nothing else.
+/// A new operation with its stream and nothing else. `flops` decides whether it uses all cores.
 struct keel_dnn_result operation_begin(
-    keel_dnn_engine *engine, keel_dnn_operation **operation);
+    keel_dnn_engine *engine, double flops, keel_dnn_operation **operation);
+
+/// Makes oneDNN use one thread for a small operation, until the value that is returned is given to
+/// `threads_end`. Creation and execution must agree: primitives are cut for a number of threads.
+int threads_begin(const keel_dnn_operation *operation);
+void threads_end(int previous);
 
 /// Makes the primitive of `description` (which it takes) and its scratchpad.
 struct keel_dnn_result operation_describe(

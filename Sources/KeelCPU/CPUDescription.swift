@@ -10,7 +10,7 @@ extension DeviceDescription {
     keel_dnn_version(&major, &minor, &patch)
     let processor = firstProcessor()
     let pages = sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
-    let threads = Int(keel_thread_count())
+    let cores = Int(keel_core_count())
     return DeviceDescription(
       selector: "cpu",
       name: processor["model name"] ?? "CPU",
@@ -20,7 +20,7 @@ extension DeviceDescription {
       version: instructionSet(processor["flags"] ?? ""),
       kind: .cpu,
       memoryBytes: min(pages, containerLimit() ?? pages),
-      computeUnits: threads > 0 ? threads : Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+      computeUnits: cores > 0 ? cores : Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
   }
 
   /// The first block of `/proc/cpuinfo`, by key.

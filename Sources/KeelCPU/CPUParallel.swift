@@ -1,4 +1,3 @@
-internal import CKeelLoops
 internal import Dispatch
 
 /// Elements per part of a loop: a quarter of a second-level cache. Parts depend on sizes only, so
@@ -6,6 +5,9 @@ internal import Dispatch
 let partSize = 32_768
 
 /// Runs `body` for 0 ..< count on all cores and waits.
+///
+/// Dispatch's threads, although oneDNN brings an OpenMP pool: that one waits for every thread to
+/// arrive even where the caller has done all the work, which costs milliseconds on a busy machine.
 package func concurrently(_ count: Int, _ body: (Int) -> Void) {
   guard count > 1 else {
     if count == 1 { body(0) }
@@ -13,23 +15,13 @@ package func concurrently(_ count: Int, _ body: (Int) -> Void) {
   }
   withoutActuallyEscaping(body) { body in
     let work = Work(body: body)
-    let context = Unmanaged.passUnretained(work).toOpaque()
-    let ran = keel_parallel(
-      count,
-      { context, index in
-        guard let context else { return }
-        Unmanaged<Work>.fromOpaque(context).takeUnretainedValue().body(index)
-      }, context)
-    if !ran { DispatchQueue.concurrentPerform(iterations: count) { work.body($0) } }
-    withExtendedLifetime(work) {}
+    DispatchQueue.concurrentPerform(iterations: count) { work.body($0) }
   }
 }
 
-/// What crosses into C: a closure needs an address.
-// Safe: it lives for one call; parts write to places of their own.
-private final class Work: @unchecked Sendable {
+// Safe: it lives for one call, and parts write to places of their own.
+private struct Work: @unchecked Sendable {
   let body: (Int) -> Void
-  init(body: @escaping (Int) -> Void) { self.body = body }
 }
 
 /// Runs `body(begin, end)` over 0 ..< count in parts of `part`.

@@ -3,22 +3,22 @@ import KeelCPU
 import Synchronization
 import Testing
 
-/// The same bits twice, and on any number of cores: inside a parallel region a loop runs on one.
+/// The same bits twice, and while other threads keep the cores busy.
 struct DeterminismTests {
   let cpu: CPUBackend
 
   init() throws { cpu = try CPUBackend() }
 
-  /// Runs `body` on all cores, on all cores again, and on one.
+  /// Runs `body` twice, and then twice at the same time.
   func expectSameBits(_ body: @Sendable () throws -> [Float]) throws {
     let first = bits(try body())
     #expect(bits(try body()) == first)
-    let alone = Mutex<[[UInt32]]>([])
+    let together = Mutex<[[UInt32]]>([])
     concurrently(2) { _ in
       let result = (try? body()).map(bits) ?? []
-      alone.withLock { $0.append(result) }
+      together.withLock { $0.append(result) }
     }
-    for result in alone.withLock({ $0 }) { #expect(result == first) }
+    for result in together.withLock({ $0 }) { #expect(result == first) }
   }
 
   @Test(arguments: [[0], [1], [2], [0, 1], [0, 2], [0, 1, 2]])

@@ -33,7 +33,7 @@ struct VectorMathTests {
 
   @Test func exponential() throws {
     let worst = try worst(Expression.x.exp()) { Glibc.exp($0) }
-    #expect(worst.1 <= 1, "at \(worst.0)")
+    #expect(worst.1 <= 1.1, "at \(worst.0)")
   }
 
   @Test func exponentialLessOne() throws {
@@ -97,7 +97,7 @@ struct VectorMathTests {
 
   @Test func powersOfSpecialPairs() throws {
     let special: [Float] = [
-      0, -0.0, 1, -1, 2, -2, 3, -3, 0.5, -0.5, 1.5, -1.5, 1e30, -1e30, 1e-40, 0x1p23, 0x1p24,
+      0, -0.0, 1, -1, 2, -2, 3, -3, 0.5, -0.5, 1.5, -1.5, 1e30, -1e30, 0x1p-140, 0x1p23, 0x1p24,
       0x1.000002p23, .infinity, -.infinity, .nan, .greatestFiniteMagnitude,
       .leastNonzeroMagnitude,
     ]

@@ -6,12 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/// Runs body(context, i) for i in 0 ..< count on the threads of the OpenMP runtime that is loaded
-/// (oneDNN's), so that its threads and ours never compete. False, with nothing run, without one.
-bool keel_parallel(size_t count, void (*body)(void *context, size_t index), void *context);
-
-/// How many threads that runtime uses; 0 without one.
-size_t keel_thread_count(void);
+/// How many cores this process may use; 0 where the system does not say.
+size_t keel_core_count(void);
 
 /// Asks for large pages, which halve the cost of first touching big arrays.
 void keel_advise_large_pages(void *memory, size_t bytes);
