@@ -36,8 +36,3 @@ enum TestDevices {
     return String(cString: value) == "1"
   }()
 }
-
-extension Device: @retroactive CustomTestStringConvertible {
-  /// The selector.
-  public var testDescription: String { info.selector }
-}
