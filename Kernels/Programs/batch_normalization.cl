@@ -14,28 +14,18 @@
 #if SPAN < 1 || SPAN > 4
 #error "SPAN must lie between 1 and 4"
 #endif
-#ifndef ACTIVATION
-#define ACTIVATION 0
-#endif
-#if ACTIVATION < 0 || ACTIVATION > 5
-#error "ACTIVATION must be the code of a fusable activation"
-#endif
 
-static inline floats activated(const floats x, const float parameter)
+static inline floats activated(const floats x, const uint activation, const float parameter)
 {
-#if ACTIVATION == 1
-  return select(x, (floats)(0.0f), x <= (floats)(0.0f));
-#elif ACTIVATION == 2
-  return select(x, x * parameter, x <= (floats)(0.0f));
-#elif ACTIVATION == 3
-  return select(x, parameter * expm1(x), x <= (floats)(0.0f));
-#elif ACTIVATION == 4
-  return 1.0f / (1.0f + exp(-x));
-#elif ACTIVATION == 5
-  return tanh(x);
-#endif
-  (void)parameter;
-  return x;
+  const ints is_below = x <= (floats)(0.0f);
+  switch (activation) {
+    case KEEL_RELU: return select(x, (floats)(0.0f), is_below);
+    case KEEL_LEAKY_RELU: return select(x, x * parameter, is_below);
+    case KEEL_ELU: return select(x, parameter * expm1(x), is_below);
+    case KEEL_SIGMOID: return 1.0f / (1.0f + exp(-x));
+    case KEEL_TANH: return tanh(x);
+    default: return x;
+  }
 }
 
 // batch_normalization_statistics — mean and sum of squared distances of each chunk of rows.
@@ -217,6 +207,7 @@ void batch_normalization_apply(
     const uint rows,
     const uint channels,
     const uint run,
+    const uint activation,
     const float parameter)
 {
 #if KEEL_GROUP == 1
@@ -237,7 +228,7 @@ void batch_normalization_apply(
       const floats distance = keel_load_aligned(x + i) - keel_load_aligned(mean + c);
       const floats z =
           distance * keel_load_aligned(factors + c) + keel_load(factors + channels + c);
-      keel_store_aligned(activated(z, parameter), y + i);
+      keel_store_aligned(activated(z, activation, parameter), y + i);
     }
   }
 }

@@ -8,36 +8,24 @@
 #if SPAN < 1 || SPAN > 4
 #error "SPAN must lie between 1 and 4"
 #endif
-#ifndef ACTIVATION
-#define ACTIVATION 0
-#endif
-#if ACTIVATION < 0 || ACTIVATION > 5
-#error "ACTIVATION must be the code of a fusable activation"
-#endif
 
-// dy[i] * activation'(y[i]).
+// dy[i] * activation'(y[i]); y is read only where there is an activation.
 static inline floats gradient_below(
-    __global const float *y, __global const float *dy, const size_t i, const float parameter)
+    __global const float *y, __global const float *dy, const size_t i, const uint activation,
+    const float parameter)
 {
   const floats above = keel_load_aligned(dy + i);
-#if ACTIVATION > 0
+  if (activation == KEEL_IDENTITY) return above;
   const floats out = keel_load_aligned(y + i);
   const floats one = (floats)(1.0f);
-#if ACTIVATION == 1
-  return above * select(one, (floats)(0.0f), out <= (floats)(0.0f));
-#elif ACTIVATION == 2
-  return above * select(one, (floats)(parameter), out <= (floats)(0.0f));
-#elif ACTIVATION == 3
-  return above * select(one, out + parameter, out <= (floats)(0.0f));
-#elif ACTIVATION == 4
-  return above * (out * (one - out));
-#elif ACTIVATION == 5
-  return above * (one - out * out);
-#endif
-#endif
-  (void)y;
-  (void)parameter;
-  return above;
+  const ints is_below = out <= (floats)(0.0f);
+  switch (activation) {
+    case KEEL_RELU: return above * select(one, (floats)(0.0f), is_below);
+    case KEEL_LEAKY_RELU: return above * select(one, (floats)(parameter), is_below);
+    case KEEL_ELU: return above * select(one, out + parameter, is_below);
+    case KEEL_SIGMOID: return above * (out * (one - out));
+    default: return above * (one - out * out);
+  }
 }
 
 // batch_normalization_gradient_sums — per chunk of rows the sums of dz * h and of dz,
@@ -63,6 +51,7 @@ void batch_normalization_gradient_sums(
     const uint channels,
     const uint chunk,
     const uint lanes,
+    const uint activation,
     const float parameter)
 {
   __local floats scratch[KEEL_GROUP];
@@ -82,7 +71,7 @@ void batch_normalization_gradient_sums(
     for (uint r = row; r < end; r += KEEL_GROUP / lanes) {
       const size_t from = (size_t)r * channels + c;
       for (uint j = 0; j < SPAN; ++j) {
-        const floats dz = gradient_below(y, dy, from + j * KEEL_WIDTH, parameter);
+        const floats dz = gradient_below(y, dy, from + j * KEEL_WIDTH, activation, parameter);
         product[j] += dz * (keel_load_aligned(x + from + j * KEEL_WIDTH) - center[j]);
         sum[j] += dz;
       }
@@ -164,6 +153,7 @@ void batch_normalization_gradient(
     const uint rows,
     const uint channels,
     const uint run,
+    const uint activation,
     const float parameter)
 {
 #if KEEL_GROUP == 1
@@ -181,7 +171,7 @@ void batch_normalization_gradient(
       const size_t i = vector * KEEL_WIDTH;
       const uint c = i % channels;
 #endif
-      const floats dz = gradient_below(y, dy, i, parameter);
+      const floats dz = gradient_below(y, dy, i, activation, parameter);
       const floats distance = keel_load_aligned(x + i) - keel_load_aligned(mean + c);
       const floats centred = dz - keel_load_aligned(factors + channels + c);
       const floats slope = distance * keel_load_aligned(factors + 2 * channels + c);

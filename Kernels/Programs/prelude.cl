@@ -126,6 +126,8 @@ static inline floats keel_load_part(
 {
   if (i + KEEL_WIDTH > count) {
     float part[KEEL_WIDTH];
+    // Rare and short: unrolled it would only be slow to compile.
+#pragma unroll 1
     for (uint k = 0; k < KEEL_WIDTH; ++k) part[k] = i + k < count ? p[i + k] : fill;
     return keel_load(part);
   }
@@ -139,6 +141,7 @@ static inline void keel_store_part(
   if (i + KEEL_WIDTH > count) {
     float part[KEEL_WIDTH];
     keel_store(v, part);
+#pragma unroll 1
     for (uint k = 0; i + k < count; ++k) p[i + k] = part[k];
     return;
   }

@@ -7,7 +7,7 @@ extension OpenCLBackend: BatchNormalizationBackend {
     into y: NDArray, mean: NDArray, inverseDeviation: NDArray
   ) throws(DeviceError) {
     if x.count == 0 { return }
-    let plan = BatchNormalizationPlan(x.count / gamma.count, gamma.count, activation, self)
+    let plan = BatchNormalizationPlan(x.count / gamma.count, gamma.count, self)
     let (rows, channels) = (UInt32(plan.rows), UInt32(plan.channels))
     let partial = try scratch(plan.chunks * 3 * plan.channels)
     let factors = try scratch(2 * plan.channels)
@@ -27,7 +27,7 @@ extension OpenCLBackend: BatchNormalizationBackend {
     epsilon: Float, _ activation: Activation, into y: NDArray
   ) throws(DeviceError) {
     if x.count == 0 { return }
-    let plan = BatchNormalizationPlan(x.count / gamma.count, gamma.count, activation, self)
+    let plan = BatchNormalizationPlan(x.count / gamma.count, gamma.count, self)
     let factors = try scratch(2 * plan.channels)
     try launch(
       "batch_normalization_factors", from: .batchNormalization, options: plan.options,
@@ -42,7 +42,7 @@ extension OpenCLBackend: BatchNormalizationBackend {
     into dx: NDArray?, dgamma: NDArray, dbeta: NDArray
   ) throws(DeviceError) {
     if gamma.count == 0 { return }
-    let plan = BatchNormalizationPlan(x.count / gamma.count, gamma.count, activation, self)
+    let plan = BatchNormalizationPlan(x.count / gamma.count, gamma.count, self)
     let source = try KernelSource.named("batch_normalization_gradient")
     let (rows, channels) = (UInt32(plan.rows), UInt32(plan.channels))
     let partial = try scratch(max(1, plan.chunks * 2 * plan.channels))
@@ -50,7 +50,8 @@ extension OpenCLBackend: BatchNormalizationBackend {
     try launch(
       "batch_normalization_gradient_sums", source: source, options: plan.options,
       grid: plan.chunkGrid, x, y, dy, mean, inverseDeviation, partial, rows, channels,
-      UInt32(plan.chunk), UInt32(plan.lanes), activation.kernelParameter)
+      UInt32(plan.chunk), UInt32(plan.lanes), UInt32(activation.kernelCode),
+      activation.kernelParameter)
     try launch(
       "batch_normalization_gradient_merge", source: source, options: plan.options,
       grid: plan.mergeGrid, partial, gamma, inverseDeviation, dgamma, dbeta, factors, rows,
@@ -59,7 +60,7 @@ extension OpenCLBackend: BatchNormalizationBackend {
     try launch(
       "batch_normalization_gradient", source: source, options: plan.options,
       grid: plan.elementGrid, x, y, dy, mean, factors, dx, rows, channels, UInt32(plan.run),
-      activation.kernelParameter)
+      UInt32(activation.kernelCode), activation.kernelParameter)
   }
 
   private func apply(
@@ -69,7 +70,7 @@ extension OpenCLBackend: BatchNormalizationBackend {
     try launch(
       "batch_normalization_apply", from: .batchNormalization, options: plan.options,
       grid: plan.elementGrid, x, mean, factors, y, UInt32(plan.rows), UInt32(plan.channels),
-      UInt32(plan.run), activation.kernelParameter)
+      UInt32(plan.run), UInt32(activation.kernelCode), activation.kernelParameter)
   }
 }
 
@@ -90,7 +91,7 @@ private struct BatchNormalizationPlan {
   let mergeGrid: Grid
   let elementGrid: Grid
 
-  init(_ rows: Int, _ channels: Int, _ activation: Activation, _ device: OpenCLBackend) {
+  init(_ rows: Int, _ channels: Int, _ device: OpenCLBackend) {
     self.rows = rows
     self.channels = channels
     let group = device.teamSize
@@ -121,9 +122,6 @@ private struct BatchNormalizationPlan {
     }
     chunks = ceilDivide(rows, chunk)
     mergeGrid = .groups(ceilDivide(channels, mergeLanes * width), of: group)
-    options = [
-      "KEEL_WIDTH=\(width)", "KEEL_GROUP=\(group)", "SPAN=\(span)",
-      "ACTIVATION=\(activation.kernelCode)",
-    ]
+    options = ["KEEL_WIDTH=\(width)", "KEEL_GROUP=\(group)", "SPAN=\(span)"]
   }
 }
