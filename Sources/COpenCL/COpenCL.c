@@ -64,18 +64,29 @@ static int try_beside_executable(void)
   return try_library(path);
 }
 
+// The file that the functions came from, when they were in the process already: oneDNN links the
+// loader, and a simulator is preloaded.
+static void note_origin(void)
+{
+  void *symbol;
+  memcpy(&symbol, &functions.clGetPlatformIDs, sizeof symbol);
+  Dl_info origin;
+  const int known = dladdr(symbol, &origin) != 0 && origin.dli_fname != NULL;
+  snprintf(library, sizeof library, "%s", known ? origin.dli_fname : "already in this process");
+}
+
 static void load(void)
 {
-  const char *missing = "";
-  if (take_functions(RTLD_DEFAULT, &missing)) {
-    snprintf(library, sizeof library, "preloaded");
-    loaded = 1;
-    return;
-  }
   const char *chosen = getenv("KEEL_OPENCL_LIBRARY");
   if (chosen != NULL && *chosen != '\0') {
     // A library that was asked for is the only one: no silent choice of another.
     loaded = try_library(chosen);
+    return;
+  }
+  const char *missing = "";
+  if (take_functions(RTLD_DEFAULT, &missing)) {
+    note_origin();
+    loaded = 1;
     return;
   }
   loaded = try_library("libOpenCL.so.1") || try_library("libOpenCL.so") || try_beside_executable();

@@ -13,7 +13,7 @@ struct DoctorCommand: ParsableCommand {
     abstract: "Says what is found on this machine, what is missing, and what to do.")
 
   func run() throws {
-    let doctor = Doctor()
+    let doctor = OpenCLDoctor()
     section("CPU", cpu())
     section("OpenCL library", library())
     section("OpenCL drivers", doctor.hardware() + doctor.registrations() + doctor.permissions())

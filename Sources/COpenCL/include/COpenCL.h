@@ -45,12 +45,12 @@ typedef struct KeelOpenCLFunctions {
 } KeelOpenCLFunctions;
 #undef KEEL_OPENCL_MEMBER
 
-// The functions, or null where no library offers them all. The first call looks for them: in the
-// process itself (a preloaded simulator), in $KEEL_OPENCL_LIBRARY, in libOpenCL.so.1 and
-// libOpenCL.so, and in lib/ beside the executable.
+// The functions, or null where no library offers them all. The first call looks for them: in
+// $KEEL_OPENCL_LIBRARY, in the process itself (a preloaded simulator, or what oneDNN links), in
+// libOpenCL.so.1 and libOpenCL.so, and in lib/ beside the executable.
 const KeelOpenCLFunctions *_Nullable keel_opencl_functions(void);
 
-// Where the functions came from: a library's name, or "preloaded". Empty without a library.
+// Where the functions came from: a library's path or name. Empty without a library.
 const char *_Nonnull keel_opencl_library(void);
 
 // Why no library was found: one line per candidate. Empty with a library.
