@@ -1,7 +1,7 @@
 internal import CKeelLoops
 package import KeelBackend
 
-extension CPUBackend {
+extension CPUBackend: ArgmaxBackend {
   package func argmax(_ x: NDArray, axis: Int, into out: NDArray) throws(DeviceError) {
     countLaunch()
     guard out.count > 0 else { return }

@@ -4,7 +4,7 @@ internal import Synchronization
 /// The CPU as a device: oneDNN for matrix products and convolutions, loops in C for the rest.
 ///
 /// Every method does its work before it returns, on all cores.
-package final class CPUBackend: Backend, MultiplyAddPeakBackend {
+package final class CPUBackend: Backend {
   package let info: DeviceDescription
   let memory: CPUMemory
   let dnn: OneDNN

@@ -1,7 +1,7 @@
 internal import CKeelLoops
 package import KeelBackend
 
-extension CPUBackend {
+extension CPUBackend: BatchNormalizationBackend {
   package func batchNormalization(
     _ x: NDArray, gamma: NDArray, beta: NDArray, epsilon: Float, _ activation: Activation,
     momentum: Float, runningMean: NDArray, runningVariance: NDArray,

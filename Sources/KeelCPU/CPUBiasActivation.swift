@@ -1,7 +1,7 @@
 internal import CKeelLoops
 package import KeelBackend
 
-extension CPUBackend {
+extension CPUBackend: BiasActivationBackend {
   package func biasActivationGradient(
     output y: NDArray, upstream dy: NDArray, _ activation: Activation,
     into dz: NDArray?, bias db: NDArray?

@@ -1,6 +1,6 @@
 package import KeelBackend
 
-extension CPUBackend {
+extension CPUBackend: Convolution2DBackend {
   package func convolution2D(
     _ x: NDArray, filter: NDArray, _ geometry: Convolution2DGeometry, _ epilogue: Epilogue,
     into y: NDArray

@@ -1,7 +1,7 @@
 internal import CKeelLoops
 package import KeelBackend
 
-extension CPUBackend {
+extension CPUBackend: DropoutBackend {
   package func dropout(
     _ x: NDArray, rate: Float, _ key: RandomKey, into y: NDArray
   ) throws(DeviceError) {

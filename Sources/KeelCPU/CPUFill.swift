@@ -1,7 +1,7 @@
 internal import CKeelLoops
 package import KeelBackend
 
-extension CPUBackend {
+extension CPUBackend: FillBackend {
   package func fill(_ out: NDArray, with value: Float) throws(DeviceError) {
     countLaunch()
     switch out.dtype {

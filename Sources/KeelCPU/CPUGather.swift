@@ -1,7 +1,7 @@
 internal import CKeelLoops
 package import KeelBackend
 
-extension CPUBackend {
+extension CPUBackend: GatherBackend {
   package func gather(
     _ x: NDArray, _ indices: NDArray, outer: Int, extent: Int, inner: Int, into out: NDArray
   ) throws(DeviceError) {

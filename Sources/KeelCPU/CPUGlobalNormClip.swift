@@ -1,7 +1,7 @@
 internal import CKeelLoops
 package import KeelBackend
 
-extension CPUBackend {
+extension CPUBackend: GlobalNormClipBackend {
   package func globalNormClip(
     _ g: NDArray, limit: Float?, into summary: NDArray
   ) throws(DeviceError) {

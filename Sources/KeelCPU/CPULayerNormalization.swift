@@ -1,7 +1,7 @@
 internal import CKeelLoops
 package import KeelBackend
 
-extension CPUBackend {
+extension CPUBackend: LayerNormalizationBackend {
   package func layerNormalization(
     _ x: NDArray, gamma: NDArray, beta: NDArray, epsilon: Float,
     into y: NDArray, mean: NDArray, inverseDeviation: NDArray

@@ -1,7 +1,7 @@
 internal import CKeelLoops
 package import KeelBackend
 
-extension CPUBackend {
+extension CPUBackend: MultiplyAddPeakBackend {
   package func multiplyAddPeak(rounds: Int, into out: NDArray) throws(DeviceError) {
     countLaunch()
     let output = out.floats

@@ -1,7 +1,7 @@
 internal import CKeelLoops
 package import KeelBackend
 
-extension CPUBackend {
+extension CPUBackend: OneHotBackend {
   package func oneHot(_ indices: NDArray, into out: NDArray) throws(DeviceError) {
     countLaunch()
     guard out.count > 0 else { return }

@@ -1,7 +1,7 @@
 internal import CKeelLoops
 package import KeelBackend
 
-extension CPUBackend {
+extension CPUBackend: OptimizerStepBackend {
   package func optimizerStep(
     _ update: OptimizerUpdate, parameters: NDArray, gradients: NDArray, moments: [NDArray],
     scales: NDArray, summary: NDArray?

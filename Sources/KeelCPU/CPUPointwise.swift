@@ -1,7 +1,7 @@
 internal import CKeelLoops
 package import KeelBackend
 
-extension CPUBackend {
+extension CPUBackend: PointwiseBackend {
   package func pointwise(
     _ expression: Expression, _ inputs: [NDArray], into out: NDArray
   ) throws(DeviceError) {

@@ -1,7 +1,7 @@
 internal import CKeelLoops
 package import KeelBackend
 
-extension CPUBackend {
+extension CPUBackend: Pooling2DBackend {
   package func maxPooling2D(
     _ x: NDArray, _ geometry: Pooling2DGeometry, into y: NDArray, indices: NDArray
   ) throws(DeviceError) {

@@ -1,7 +1,7 @@
 internal import CKeelLoops
 package import KeelBackend
 
-extension CPUBackend {
+extension CPUBackend: RandomBackend {
   package func randomBits(_ key: RandomKey, into out: NDArray) throws(DeviceError) {
     countLaunch()
     let (key, words) = (key.loopKey, out.pointer(as: UInt32.self))

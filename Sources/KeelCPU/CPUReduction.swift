@@ -1,7 +1,7 @@
 internal import CKeelLoops
 package import KeelBackend
 
-extension CPUBackend {
+extension CPUBackend: ReductionBackend {
   package func reduce(
     _ kind: ReductionKind, _ x: NDArray, axes: [Int], into out: NDArray
   ) throws(DeviceError) {

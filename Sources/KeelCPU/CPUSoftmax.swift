@@ -1,7 +1,7 @@
 internal import CKeelLoops
 package import KeelBackend
 
-extension CPUBackend {
+extension CPUBackend: SoftmaxBackend {
   package func softmax(_ x: NDArray, into y: NDArray) throws(DeviceError) {
     let (input, output) = (x.floats, y.floats)
     overRows(x) { columns, begin, end in keel_softmax(input, output, columns, begin, end) }

@@ -1,7 +1,7 @@
 internal import CKeelLoops
 package import KeelBackend
 
-extension CPUBackend {
+extension CPUBackend: SoftmaxCrossEntropyBackend {
   package func softmaxCrossEntropy(
     _ x: NDArray, labels: NDArray, smoothing: Float, into losses: NDArray, logSums: NDArray
   ) throws(DeviceError) {

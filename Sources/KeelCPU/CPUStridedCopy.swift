@@ -1,7 +1,7 @@
 internal import CKeelLoops
 package import KeelBackend
 
-extension CPUBackend {
+extension CPUBackend: StridedCopyBackend {
   package func stridedCopy(
     _ x: NDArray, _ source: StridedPattern, into out: NDArray, _ destination: StridedPattern,
     extents: [Int]
