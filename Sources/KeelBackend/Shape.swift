@@ -24,6 +24,17 @@ public struct Shape: Hashable, Sendable, Codable, ExpressibleByArrayLiteral {
   /// The number of elements: the product of the extents.
   public var count: Int { extents.reduce(1, *) }
 
+  /// Whether the bytes of its elements, up to 8 each, can be counted; ``count`` is safe then.
+  package var isCountable: Bool {
+    var bytes = 8
+    for extent in extents {
+      let (product, overflows) = bytes.multipliedReportingOverflow(by: extent)
+      if overflows { return false }
+      bytes = product
+    }
+    return true
+  }
+
   /// The extent of an axis.
   public subscript(axis: Int) -> Int { extents[axis] }
 

@@ -26,6 +26,7 @@ public struct LayerScope {
     decays: Bool? = nil
   ) throws(TensorError) -> Parameter {
     let full = try claim(name)
+    guard shape.isCountable else { throw refusal("parameters that fit a memory", got: shape) }
     guard shape.count > 0 else { throw refusal("parameters with elements", got: shape) }
     if let complaint = initializer.complaint {
       throw refusal(complaint, gotText: "\(initializer) for '\(name)'")

@@ -27,6 +27,18 @@ package final class ParameterArena {
     backend = device.backend
     let offsets = ParameterArena.offsets(parameters.map(\.shape.count))
     let stateOffsets = ParameterArena.offsets(states.map(\.shape.count))
+    // Asked of the device before the host makes the values: a mistaken width must not take the
+    // memory of the machine.
+    let backend = backend
+    let (flat, gradients) = try onDevice { () throws(DeviceError) in
+      try ParameterArena.requireRoom(offsets.total, on: backend)
+      return (
+        try backend.allocate(Shape([offsets.total]), .float32),
+        try backend.allocate(Shape([offsets.total]), .float32)
+      )
+    }
+    self.parameters = flat
+    self.gradients = gradients
     var values = [Float](repeating: 0, count: offsets.total)
     var deviations: [Double] = []
     for (parameter, start) in zip(parameters, offsets.starts) {
@@ -40,13 +52,10 @@ package final class ParameterArena {
     for (state, start) in zip(states, stateOffsets.starts) {
       for i in start..<(start + state.shape.count) { stateValues[i] = state.initialValue }
     }
-    let backend = backend
-    (self.parameters, gradients, self.states, scales) = try onDevice {
-      () throws(DeviceError) in
-      let gradients = try backend.allocate(Shape([offsets.total]), .float32)
+    (self.states, scales) = try onDevice { () throws(DeviceError) in
       try backend.fill(gradients, with: 0)
+      try backend.upload(values, to: flat)
       return (
-        try backend.array(values, shape: Shape([offsets.total])), gradients,
         try backend.array(stateValues, shape: Shape([stateOffsets.total])),
         try backend.allocate(Shape([offsets.total / ArenaBlock.count, 2]), .float32)
       )
@@ -66,6 +75,15 @@ package final class ParameterArena {
         requiresGradient: false)
     }
     try writeScales(parameters)
+  }
+
+  /// Throws unless parameters and gradients fit the memory that the device has, beside the copy
+  /// that the host makes.
+  private static func requireRoom(_ count: Int, on backend: any Backend) throws(DeviceError) {
+    let available = backend.info.memoryBytes
+    guard count > available / 12 else { return }
+    let (bytes, overflows) = count.multipliedReportingOverflow(by: 12)
+    throw .outOfMemory(requested: overflows ? .max : bytes, available: available)
   }
 
   /// Where slices of the given counts start, and the count of the whole buffer (at least a block).

@@ -129,6 +129,7 @@ package final class OpenCLBackend: @unchecked Sendable {
   }
 
   package func allocate(_ shape: Shape, _ dtype: DType) throws(DeviceError) -> NDArray {
+    guard shape.isCountable else { throw pool.exhausted(.max) }
     let storage = try pool.storage(byteCount: shape.count * dtype.byteCount)
     return NDArray(storage: storage, shape: shape, dtype: dtype)
   }
