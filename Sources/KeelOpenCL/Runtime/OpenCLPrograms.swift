@@ -1,5 +1,6 @@
 internal import COpenCL
 internal import KeelBackend
+internal import Logging
 
 /// The programs of one device: built once per (text, options), kept on disk as binaries.
 ///
@@ -9,6 +10,7 @@ final class OpenCLPrograms {
   private let entry: OpenCLDeviceEntry
   private let context: OpaquePointer
   private let cache: OpenCLBinaryCache
+  private let log = Logger(label: "keel.opencl")
   private var programs: [ProgramKey: Program] = [:]
   private var kernels: [KernelKey: Kernel] = [:]
   private var unsaved: [Program] = []
@@ -130,9 +132,12 @@ final class OpenCLPrograms {
     if let stored = cache.load(name: source.name, key: key),
       let handle = load(stored.binary, flagText)
     {
+      log.debug("\(source.name): loaded from the cache \(options.joined(separator: " "))")
       return Program(source: source, handle: handle, key: key, variants: stored.variants)
     }
+    let start = ContinuousClock.now
     let handle = try compile(text, flagText, name: source.name)
+    log.info("\(source.name): built in \(start.duration(to: .now)) with \(flagText)")
     compilations += 1
     let program = Program(source: source, handle: handle, key: key, variants: [])
     markUnsaved(program)
