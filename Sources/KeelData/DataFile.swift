@@ -63,7 +63,8 @@ package enum DataFile {
     for part in path.split(separator: "/") {
       prefix += prefix.isEmpty || prefix.hasSuffix("/") ? String(part) : "/\(part)"
       if mkdir(prefix, 0o755) != 0 && errno != EEXIST {
-        throw failure("cannot be created", prefix)
+        throw DataError(
+          .inaccessible, "cannot be created: \(String(cString: strerror(errno)))", path: prefix)
       }
     }
     guard isFolder(path) else {

@@ -35,7 +35,16 @@ final class FitLoop {
   }
 
   func run() throws(TrainingError) -> FitResult {
-    try output?.begin(trainer, plan)
+    let isNew = try output?.begin(trainer, plan) ?? false
+    do {
+      return try train()
+    } catch {
+      output?.abandon(isNew: isNew)
+      throw error
+    }
+  }
+
+  private func train() throws(TrainingError) -> FitResult {
     trainer.unfinished = plan
     for callback in callbacks { callback.trainingBegan(plan) }
     let stream = loader.batches(

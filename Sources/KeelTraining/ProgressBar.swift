@@ -12,6 +12,8 @@ public final class ProgressBar: Callback {
   /// A bar on the standard error output.
   public convenience init() {
     self.init(isTerminal: isatty(STDERR_FILENO) == 1) { text in
+      // What was printed before comes first, also where both outputs go to one file.
+      fflush(nil)
       _ = Array(text.utf8).withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
     }
   }

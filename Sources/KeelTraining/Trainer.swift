@@ -77,6 +77,8 @@ public final class Trainer {
     try requirePositive("epochs", epochs)
     try requirePositive("batch size", batchSize)
     try requirePositive("gradient accumulation", gradientAccumulation)
+    try requireAtMost(1 << 30, "epochs", epochs)
+    try requireAtMost(1 << 30, "batch size", batchSize)
     guard gradientAccumulation <= StepLog.largestStep else {
       throw .option(
         name: "gradient accumulation", requirement: "at most \(StepLog.largestStep)",
@@ -137,6 +139,15 @@ public final class Trainer {
         name: loss.name, requirement: "as many outputs as classes (\(data.classCount))",
         got: "\(model.outputShape)")
     }
+  }
+}
+
+/// Throws when a number is too large to count with.
+private func requireAtMost(
+  _ limit: Int, _ name: String, _ value: Int
+) throws(TrainingError) {
+  guard value <= limit else {
+    throw .option(name: name, requirement: "at most \(limit)", got: "\(value)")
   }
 }
 

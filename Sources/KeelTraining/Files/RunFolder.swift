@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Glibc
 public import KeelBackend
 import KeelData
 import KeelNN
@@ -51,7 +52,7 @@ public struct RunFolder: Sendable, Hashable {
     self.path = path
     data = [:]
     guard DataFile.exists(path + "/run.json") else {
-      throw .folder(path: path, problem: "holds no run: run.json lacks")
+      throw .folder(path: path, problem: "holds no run: there is no run.json in it")
     }
     data = try description().data
   }
@@ -100,12 +101,23 @@ public struct RunFolder: Sendable, Hashable {
   }
 
   /// Makes the folder, so that a path that cannot be written is found before training.
-  func begin(_ trainer: Trainer, _ plan: FitPlan) throws(TrainingError) {
+  ///
+  /// - Returns: whether there was none before.
+  func begin(_ trainer: Trainer, _ plan: FitPlan) throws(TrainingError) -> Bool {
+    let isNew = !DataFile.exists(path)
     try trainingData { () throws(DataError) in try DataFile.makeFolder(path) }
     guard DataFile.exists(descriptionPath), trainer.unfinished == nil,
       trainer.updater.step == 0
-    else { return }
+    else { return isNew }
     throw .folder(path: path, problem: "holds another run; resume it or choose another folder")
+  }
+
+  /// Removes what a training left that ended before its first save was complete.
+  func abandon(isNew: Bool) {
+    guard !DataFile.exists(descriptionPath) else { return }
+    unlink(stepsPath)
+    unlink(checkpointPath)
+    if isNew { rmdir(path) }
   }
 
   /// Writes everything. The checkpoint comes after the history, so that the history always reaches
