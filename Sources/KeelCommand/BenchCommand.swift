@@ -1,9 +1,11 @@
 import ArgumentParser
 import FoundationEssentials
+import Glibc
 import Keel
 import KeelBackend
 import KeelBenchmarks
 import KeelCases
+import KeelData
 
 /// `keel bench`: times the large cases and whole training steps on a device.
 struct BenchCommand: ParsableCommand {
@@ -33,8 +35,11 @@ struct BenchCommand: ParsableCommand {
     let cases = CaseCatalog.matching(filter, in: CaseCatalog.large)
     let steps = StepBenchmark.all.filter { filter.isEmpty || $0.id.contains(filter) }
     guard !cases.isEmpty || !steps.isEmpty else {
-      throw ValidationError("No benchmark contains '\(filter)'; run without --filter to see all.")
+      throw ExitStatus.badInput(
+        "no benchmark contains '\(filter)'; run without --filter to see all")
     }
+    // Tried before minutes of measuring: a file that cannot be written is told at once.
+    if let json { try write([], to: json) }
     let device = try option.open()
     let limits = try DeviceLimits(measuring: device, effort: effort)
     print(
@@ -55,7 +60,8 @@ struct BenchCommand: ParsableCommand {
     _ limits: DeviceLimits
   ) throws -> [BenchmarkResult] {
     let benchmark = CaseBenchmark(device: device, effort: effort, limits: limits)
-    let operations = OperationName.allCases.filter { name in cases.contains { $0.operation == name } }
+    let operations = OperationName.allCases.filter { name in cases.contains { $0.operation == name }
+    }
     let progress = ProgressLine(
       total: operations.count + cases.count + steps.count, label: device.info.selector)
     defer { progress.clear() }
@@ -97,11 +103,19 @@ struct BenchCommand: ParsableCommand {
   private func write(_ report: BenchmarkReport, to path: String) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-    do {
-      try encoder.encode(report).write(to: URL(filePath: path), options: .atomic)
-    } catch {
-      throw ExitStatus(code: 2, message: "error: '\(path)' cannot be written: \(error)")
-    }
+    try write([UInt8](try encoder.encode(report)) + [UInt8(ascii: "\n")], to: path)
     print("\nwritten to \(path)")
+  }
+
+  /// Replaces a file as a whole; with no bytes it only tries whether it could.
+  private func write(_ bytes: [UInt8], to path: String) throws(DataError) {
+    guard !bytes.isEmpty else {
+      if !DataFile.exists(path) {
+        try DataFile.write([], to: path)
+        unlink(path)
+      }
+      return
+    }
+    try DataFile.write(bytes, to: path)
   }
 }

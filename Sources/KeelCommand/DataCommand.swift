@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import Keel
 import KeelBackend
 
@@ -26,8 +27,11 @@ struct FetchCommand: ParsableCommand {
   func run() throws {
     guard let known = FetchableDataset(rawValue: dataset) else {
       let names = FetchableDataset.allCases.map(\.rawValue).joined(separator: ", ")
-      throw ValidationError("There is no data set '\(dataset)'; there are: \(names).")
+      throw ExitStatus.badInput("there is no data set '\(dataset)'; there are: \(names)")
     }
+    let isNew = access(folder, F_OK) != 0
+    // A folder that was made for nothing goes again; one with a part of a file in it stays.
+    defer { if isNew { rmdir(folder) } }
     let progress = TransferLine()
     defer { progress.clear() }
     let paths = try DataFetch.fetch(known, to: folder, baseURL: from) { state in

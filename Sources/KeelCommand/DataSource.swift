@@ -9,10 +9,14 @@ struct DataOptions: ParsableArguments {
       valueName: "dir"))
   var data: String?
 
-  @Option(help: ArgumentHelp("Use so many training examples.", valueName: "n"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Use so many training examples.", valueName: "n"))
   var train: Int?
 
-  @Option(help: ArgumentHelp("Use so many test examples.", valueName: "n"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Use so many test examples.", valueName: "n"))
   var test: Int?
 
   func validate() throws {

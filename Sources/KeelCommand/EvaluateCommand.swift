@@ -14,8 +14,12 @@ struct EvaluateCommand: ParsableCommand {
   @OptionGroup var device: DeviceOption
   @OptionGroup var data: DataOptions
 
-  @Option(help: "Examples per batch.")
+  @Option(parsing: .unconditional, help: "Examples per batch.")
   var batch = 256
+
+  func validate() throws {
+    if batch < 1 { throw ValidationError("--batch must be at least 1, got \(batch).") }
+  }
 
   func run() throws {
     let folder = try RunFolder(existing: path)

@@ -27,6 +27,8 @@ struct KeelCommand: ParsableCommand {
   /// Parses, runs, and turns any error into one sentence and an exit code.
   static func main() {
     bootstrapLogging()
+    // Nobody reads on, as after `keel ops | head -1`: no reason for a signal's exit code.
+    signal(SIGPIPE, SIG_IGN)
     do {
       var command = try parseAsRoot()
       try command.run()
@@ -51,8 +53,15 @@ struct KeelCommand: ParsableCommand {
       return ("error: \(error)", 2)
     case let error as TrainingError: return ("error: \(error)", error.isDeviceFailure ? 3 : 2)
     case let error as DataError: return ("error: \(error)", 2)
-    default: return (fullMessage(for: error), 2)
+    default: return (usageSentence(for: error), 2)
     }
+  }
+
+  /// The parser's complaint in one sentence, and where the usage is explained.
+  private static func usageSentence(for error: any Error) -> String {
+    let lines = fullMessage(for: error).split(separator: "\n")
+    let hint = lines.last { $0.contains("--help' for more") }
+    return "error: \(message(for: error))" + (hint.map { "\n" + $0.drop { $0 == " " } } ?? "")
   }
 
   /// Prints one message to standard error.
@@ -80,4 +89,9 @@ struct KeelCommand: ParsableCommand {
 struct ExitStatus: Error {
   let code: Int32
   var message: String?
+
+  /// The end for input that cannot be used.
+  static func badInput(_ sentence: String) -> ExitStatus {
+    ExitStatus(code: 2, message: "error: \(sentence)")
+  }
 }

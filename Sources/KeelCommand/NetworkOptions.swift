@@ -8,13 +8,16 @@ struct NetworkOptions: ParsableArguments {
 
   @Option(
     parsing: .upToNextOption,
-    help: ArgumentHelp("The widths of an mlp's hidden layers.", valueName: "width"))
-  var hidden: [Int] = [128]
+    help: ArgumentHelp(
+      "The widths of an mlp's hidden layers. Default: 128.", valueName: "width"))
+  var hidden: [Int] = []
 
-  @Option(help: "The part of hidden outputs that an mlp drops while training, in 0 ..< 1.")
-  var dropout: Float = 0
+  @Option(
+    parsing: .unconditional,
+    help: "The part of hidden outputs that an mlp drops while training, in 0 ..< 1.")
+  var dropout: Float?
 
-  @Option(help: "Label smoothing of the cross-entropy, in 0 ..< 1.")
+  @Option(parsing: .unconditional, help: "Label smoothing of the cross-entropy, in 0 ..< 1.")
   var labelSmoothing: Float = 0
 
   func validate() throws {
@@ -22,15 +25,23 @@ struct NetworkOptions: ParsableArguments {
       throw ValidationError(
         "There is no model '\(model)'; there are: \(ModelRecipe.names.joined(separator: ", ")).")
     }
+    guard model == "mlp" || (hidden.isEmpty && dropout == nil) else {
+      throw ValidationError("--hidden and --dropout belong to --model mlp.")
+    }
     if let width = hidden.first(where: { $0 < 1 }) {
       throw ValidationError("--hidden widths must be at least 1, got \(width).")
+    }
+    for (name, value) in [("--dropout", dropout ?? 0), ("--label-smoothing", labelSmoothing)]
+    where !(value >= 0 && value < 1) {
+      throw ValidationError("\(name) must be at least 0 and below 1, got \(value).")
     }
   }
 
   /// The network for a number of classes.
   func recipe(classes: Int) -> ModelRecipe {
     model == "mlp"
-      ? .mlp(hidden: hidden, classes: classes, dropout: dropout) : .digitsCNN(classes: classes)
+      ? .mlp(hidden: hidden.isEmpty ? [128] : hidden, classes: classes, dropout: dropout ?? 0)
+      : .digitsCNN(classes: classes)
   }
 
   /// The loss.
@@ -42,39 +53,46 @@ struct OptimizerOptions: ParsableArguments {
   @Option(help: "sgd, adam or adamw.")
   var optimizer = "adam"
 
-  @Option(help: "Learning rate. Default: 0.001, for sgd 0.05.")
+  @Option(parsing: .unconditional, help: "Learning rate. Default: 0.001, for sgd 0.05.")
   var lr: Float?
 
-  @Option(help: "Momentum of sgd.")
-  var momentum: Float = 0.9
+  @Option(parsing: .unconditional, help: "Momentum of sgd. Default: 0.9.")
+  var momentum: Float?
 
   @Flag(help: "Nesterov's momentum for sgd.")
   var nesterov = false
 
-  @Option(help: "Weight decay: added to the gradient, decoupled for adamw.")
+  @Option(
+    parsing: .unconditional,
+    help: "Weight decay: added to the gradient, decoupled for adamw.")
   var weightDecay: Float?
 
-  @Option(help: "Clips the norm of all gradients together to this limit.")
+  @Option(
+    parsing: .unconditional,
+    help: "Clips the norm of all gradients together to this limit.")
   var clipGlobalNorm: Float?
 
   func validate() throws {
     guard ["sgd", "adam", "adamw"].contains(optimizer) else {
       throw ValidationError("There is no optimizer '\(optimizer)'; there are: sgd, adam, adamw.")
     }
-    if nesterov, optimizer != "sgd" { throw ValidationError("--nesterov belongs to sgd.") }
+    guard optimizer == "sgd" || (!nesterov && momentum == nil) else {
+      throw ValidationError("--momentum and --nesterov belong to --optimizer sgd.")
+    }
     for (name, value) in [("--lr", lr), ("--clip-global-norm", clipGlobalNorm)] {
       if let value, !(value.isFinite && value > 0) {
         throw ValidationError("\(name) must be finite and above 0, got \(value).")
       }
     }
+    do { try chosen.validate() } catch { throw ValidationError("\(error)") }
   }
 
-  /// The optimizer; its other options are checked where it meets the model.
+  /// The optimizer.
   var chosen: Optimizer {
     switch optimizer {
     case "sgd":
       .sgd(
-        learningRate: lr ?? 0.05, momentum: momentum, nesterov: nesterov,
+        learningRate: lr ?? 0.05, momentum: momentum ?? 0.9, nesterov: nesterov,
         weightDecay: weightDecay ?? 0)
     case "adamw": .adamW(learningRate: lr ?? 1e-3, weightDecay: weightDecay ?? 1e-2)
     default: .adam(learningRate: lr ?? 1e-3, weightDecay: weightDecay ?? 0)

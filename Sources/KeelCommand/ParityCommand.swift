@@ -31,9 +31,9 @@ struct ParityCommand: ParsableCommand {
   var verbose = false
 
   func run() throws {
+    let selection = try Selection(filter)
     let chosen = try option.open()
     let devices = onlyDevice || chosen == .cpu ? [chosen] : [.cpu, chosen]
-    let selection = try Selection(filter)
     var results: [CaseResult] = []
     for device in devices {
       results += check(selection, on: device)
@@ -65,7 +65,7 @@ struct ParityCommand: ParsableCommand {
         let found = CaseCatalog.matching(text, in: CaseCatalog.small)
         let refused = CaseCatalog.errors.filter { text.isEmpty || $0.id.contains(id) }
         guard !found.isEmpty || !refused.isEmpty else {
-          throw ValidationError("No case is called or contains '\(text)'; see 'keel ops'.")
+          throw ExitStatus.badInput("no case is called or contains '\(text)'; see 'keel ops'")
         }
         cases += found
         errors += refused

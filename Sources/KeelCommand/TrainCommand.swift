@@ -18,16 +18,19 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup var network: NetworkOptions
   @OptionGroup var descent: OptimizerOptions
 
-  @Option(help: "Passes over the training examples.")
+  @Option(parsing: .unconditional, help: "Passes over the training examples.")
   var epochs = 5
 
-  @Option(help: "Examples per step.")
+  @Option(parsing: .unconditional, help: "Examples per step.")
   var batch = 64
 
-  @Option(help: "Batches whose mean gradient makes one step.")
+  @Option(parsing: .unconditional, help: "Batches whose mean gradient makes one step.")
   var accumulate = 1
 
-  @Option(help: "Selects initial weights, the order of examples and dropout masks.")
+  @Option(
+    parsing: .unconditional,
+    help: "Selects initial weights, the order of examples and dropout masks."
+  )
   var seed: UInt64 = 0
 
   @Option(
@@ -49,6 +52,7 @@ struct TrainCommand: ParsableCommand {
     where value < 1 {
       throw ValidationError("\(name) must be at least 1, got \(value).")
     }
+    if out == "" || resume == "" { throw ValidationError("The folder of a run needs a name.") }
     if resume != nil, out != nil {
       throw ValidationError("--resume goes on in its own folder; leave out --out.")
     }

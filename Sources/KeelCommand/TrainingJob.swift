@@ -45,7 +45,8 @@ struct TrainingJob {
     let description = try folder.description()
     let plan = description.plan
     guard !description.progress.isComplete else {
-      throw ValidationError("The run in '\(path)' is complete: \(plan.lastEpoch) epochs.")
+      throw ExitStatus.badInput(
+        "\(path): the run is complete, \(plan.lastEpoch) epochs; start another with --out")
     }
     let source = DataSource(recorded: folder.data, overriddenBy: command.data)
     (train, test) = try source.load()
