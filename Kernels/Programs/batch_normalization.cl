@@ -99,8 +99,8 @@ void batch_normalization_statistics(
 //
 // Buffers    partial: chunks x 3 x channels; gamma, beta, running_mean, running_variance, mean,
 //            inverse: channels; factors: scale and shift, 2 x channels.
-// Work       axis 0 = team, a tile of `lanes` vectors of channels; its rows of lanes share chunks.
-// Requires   local size KEEL_GROUP; channels a multiple of KEEL_WIDTH unless KEEL_GROUP is 1.
+// Work       axis 0 = team, `lanes` channels; its rows of lanes share chunks.
+// Requires   local size KEEL_GROUP.
 // Numerics   fixed order; the mean's low part goes into the shift; one row has variance 0.
 // Launched   Sources/KeelOpenCL/OpenCLBatchNormalization.swift
 // Checked    Sources/KeelCases/BatchNormalizationCases.swift
@@ -123,46 +123,39 @@ void batch_normalization_merge(
     const float epsilon,
     const float momentum)
 {
-  __local floats scratch[KEEL_GROUP];
-  const uint c = (get_group_id(0) * lanes + KEEL_LANE % lanes) * KEEL_WIDTH;
+  __local float scratch[KEEL_GROUP];
+  const uint c = get_group_id(0) * lanes + KEEL_LANE % lanes;
   const uint end = c < channels ? chunks : 0;
   const uint row = KEEL_LANE / lanes;
-  floats origin = (floats)(0.0f);
-  if (end) origin = keel_load_part(partial, c, channels, 0.0f);
-  floats sum = (floats)(0.0f);
+  const float origin = end ? partial[c] : 0.0f;
+  float sum = 0.0f;
   for (uint i = row; i < end; i += KEEL_GROUP / lanes) {
-    __global const float *from = partial + (size_t)i * 3 * channels;
+    __global const float *from = partial + (size_t)i * 3 * channels + c;
     const float count = min(chunk, rows - i * chunk);
-    sum += count * ((keel_load_part(from, c, channels, 0.0f) - origin) +
-                    keel_load_part(from + channels, c, channels, 0.0f));
+    sum += count * ((from[0] - origin) + from[channels]);
   }
-  const floats rest = keel_team_sums(sum, scratch, lanes) / (float)rows;
-  const floats center = origin + rest;
-  const floats low = rest - (center - origin);
-  floats squares = (floats)(0.0f);
+  const float rest = keel_lane_sum(sum, scratch, lanes) / (float)rows;
+  const float center = origin + rest;
+  const float low = rest - (center - origin);
+  float squares = 0.0f;
   for (uint i = row; i < end; i += KEEL_GROUP / lanes) {
-    __global const float *from = partial + (size_t)i * 3 * channels;
+    __global const float *from = partial + (size_t)i * 3 * channels + c;
     const float count = min(chunk, rows - i * chunk);
-    const floats distance = (keel_load_part(from, c, channels, 0.0f) - center) +
-                            (keel_load_part(from + channels, c, channels, 0.0f) - low);
-    squares += keel_load_part(from + 2 * channels, c, channels, 0.0f) +
-               count * (distance * distance);
+    const float distance = (from[0] - center) + (from[channels] - low);
+    squares += from[2 * channels] + count * (distance * distance);
   }
-  squares = keel_team_sums(squares, scratch, lanes);
+  squares = keel_lane_sum(squares, scratch, lanes);
   if (row > 0 || !end) return;
-  const floats scale = 1.0f / sqrt(squares / (float)rows + epsilon);
-  const floats factor = scale * keel_load_part(gamma, c, channels, 0.0f);
-  keel_store_part(center, mean, c, channels);
-  keel_store_part(scale, inverse, c, channels);
-  keel_store_part(factor, factors, c, channels);
-  const floats shift = keel_load_part(beta, c, channels, 0.0f) - low * factor;
-  keel_store_part(shift, factors + channels, c, channels);
+  const float scale = 1.0f / sqrt(squares / (float)rows + epsilon);
+  const float factor = scale * gamma[c];
+  mean[c] = center;
+  inverse[c] = scale;
+  factors[c] = factor;
+  factors[channels + c] = beta[c] - low * factor;
   const float renewal = 1.0f - momentum;
-  const floats old_mean = keel_load_part(running_mean, c, channels, 0.0f);
-  const floats old_variance = keel_load_part(running_variance, c, channels, 0.0f);
-  const floats unbiased = squares / (float)max(rows - 1, 1u);
-  keel_store_part(momentum * old_mean + renewal * center, running_mean, c, channels);
-  keel_store_part(momentum * old_variance + renewal * unbiased, running_variance, c, channels);
+  const float unbiased = squares / (float)max(rows - 1, 1u);
+  running_mean[c] = momentum * running_mean[c] + renewal * center;
+  running_variance[c] = momentum * running_variance[c] + renewal * unbiased;
 }
 
 // batch_normalization_factors — scale = gamma / sqrt(variance + epsilon), shift = beta.

@@ -110,26 +110,26 @@ void batch_normalization_gradient_merge(
     const uint chunks,
     const uint lanes)
 {
-  __local floats scratch[KEEL_GROUP];
-  const uint c = (get_group_id(0) * lanes + KEEL_LANE % lanes) * KEEL_WIDTH;
+  __local float scratch[KEEL_GROUP];
+  const uint c = get_group_id(0) * lanes + KEEL_LANE % lanes;
   const uint end = c < channels ? chunks : 0;
   const uint row = KEEL_LANE / lanes;
-  floats product = (floats)(0.0f);
-  floats sum = (floats)(0.0f);
+  float product = 0.0f;
+  float sum = 0.0f;
   for (uint i = row; i < end; i += KEEL_GROUP / lanes) {
-    __global const float *from = partial + (size_t)i * 2 * channels;
-    product += keel_load_part(from, c, channels, 0.0f);
-    sum += keel_load_part(from + channels, c, channels, 0.0f);
+    __global const float *from = partial + (size_t)i * 2 * channels + c;
+    product += from[0];
+    sum += from[channels];
   }
-  product = keel_team_sums(product, scratch, lanes);
-  sum = keel_team_sums(sum, scratch, lanes);
+  product = keel_lane_sum(product, scratch, lanes);
+  sum = keel_lane_sum(sum, scratch, lanes);
   if (row > 0 || !end) return;
-  const floats scale = keel_load_part(inverse, c, channels, 0.0f);
-  keel_store_part(product, dgamma, c, channels);
-  keel_store_part(sum, dbeta, c, channels);
-  keel_store_part(scale * keel_load_part(gamma, c, channels, 0.0f), factors, c, channels);
-  keel_store_part(sum / (float)rows, factors + channels, c, channels);
-  keel_store_part(scale * (product / (float)rows), factors + 2 * channels, c, channels);
+  const float scale = inverse[c];
+  dgamma[c] = product;
+  dbeta[c] = sum;
+  factors[c] = scale * gamma[c];
+  factors[channels + c] = sum / (float)rows;
+  factors[2 * channels + c] = scale * (product / (float)rows);
 }
 
 // batch_normalization_gradient — dx = gamma * inverse * (dz - dbeta / rows - h * dgamma / rows).

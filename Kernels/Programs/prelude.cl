@@ -211,6 +211,7 @@ static inline void keel_add(floats *sum, floats *rest, const floats x)
 #if KEEL_GROUP == 1
 #define keel_team_sums(value, scratch, distance) ((void)(scratch), (void)(distance), (value))
 #define keel_team_sum(value, scratch) ((void)(scratch), (value))
+#define keel_lane_sum(value, scratch, distance) ((void)(scratch), (void)(distance), (value))
 #define keel_team_maximum(value, scratch) ((void)(scratch), (value))
 #else
 // Sums over the work-items of a team whose lanes agree modulo `distance` (a power of two): a tree
@@ -230,19 +231,26 @@ static inline floats keel_team_sums(
   return sum;
 }
 
-// The same for one number per work-item and the whole team.
-static inline float keel_team_sum(const float value, __local float *scratch)
+// The same for one number per work-item.
+static inline float keel_lane_sum(
+    const float value, __local float *scratch, const uint distance)
 {
   const uint lane = get_local_id(0);
   scratch[lane] = value;
-  for (uint reach = KEEL_GROUP / 2; reach > 0; reach /= 2) {
+  for (uint reach = KEEL_GROUP / 2; reach >= distance; reach /= 2) {
     barrier(CLK_LOCAL_MEM_FENCE);  // the sums of the level before are stored
     if (lane < reach) scratch[lane] += scratch[lane + reach];
   }
   barrier(CLK_LOCAL_MEM_FENCE);  // the result is stored
-  const float sum = scratch[0];
+  const float sum = scratch[lane & (distance - 1)];
   barrier(CLK_LOCAL_MEM_FENCE);  // everyone has read; scratch is free again
   return sum;
+}
+
+// The same for the whole team.
+static inline float keel_team_sum(const float value, __local float *scratch)
+{
+  return keel_lane_sum(value, scratch, 1);
 }
 
 // The largest of one number per work-item of a team, NaN if there is one.

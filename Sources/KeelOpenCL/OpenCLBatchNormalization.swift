@@ -98,9 +98,9 @@ private struct BatchNormalizationPlan {
     let width: Int
     let span: Int
     if device.isCPUClass {
-      width = min(16, Int(UInt32(channels).powerOfTwoAtMost))
-      // As many vectors of channels at a time as divide them, so that rows are read in order.
-      span = channels < 16 ? 1 : [4, 2].first { channels % (16 * $0) == 0 } ?? 1
+      // Few widths and spans: each is a program of its own.
+      width = channels >= 16 ? 16 : channels >= 4 ? 4 : 1
+      span = channels % 32 == 0 ? 2 : 1
       (lanes, mergeLanes) = (1, 1)
       // A chunk of 128 KiB is still in cache for its second pass.
       chunk = max(1, min(512, 32768 / channels))
@@ -113,7 +113,7 @@ private struct BatchNormalizationPlan {
       while lanes < group, lanes * width < channels { lanes *= 2 }
       let tile = lanes * width
       self.lanes = lanes
-      mergeLanes = min(lanes, 8)
+      mergeLanes = min(lanes * width, group, 32)
       chunk = max(group / lanes, 8192 / tile, ceilDivide(rows, 1024))
       run = 4
       chunkGrid = .groups(
@@ -121,7 +121,7 @@ private struct BatchNormalizationPlan {
       elementGrid = .groups(ceilDivide(rows * channels, width * group * run), of: group)
     }
     chunks = ceilDivide(rows, chunk)
-    mergeGrid = .groups(ceilDivide(channels, mergeLanes * width), of: group)
+    mergeGrid = .groups(ceilDivide(channels, mergeLanes), of: group)
     options = ["KEEL_WIDTH=\(width)", "KEEL_GROUP=\(group)", "SPAN=\(span)"]
   }
 }

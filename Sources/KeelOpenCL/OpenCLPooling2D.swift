@@ -58,10 +58,14 @@ private struct Pooling2DPlan {
   init(_ geometry: Pooling2DGeometry, isCPUClass: Bool) {
     self.geometry = geometry
     self.isCPUClass = isCPUClass
-    width =
-      isCPUClass
-      ? min(16, Int(UInt32(max(1, geometry.channels)).powerOfTwoAtMost))
-      : geometry.channels % 4 == 0 && geometry.channels > 0 ? 4 : 1
+    let channels = geometry.channels
+    // Few widths: each is a program of its own.
+    let widest = isCPUClass ? 16 : 4
+    if channels >= widest && (isCPUClass || channels % widest == 0) {
+      width = widest
+    } else {
+      width = isCPUClass && channels >= 4 ? 4 : 1
+    }
   }
 
   var options: [String] { ["KEEL_WIDTH=\(width)"] }
