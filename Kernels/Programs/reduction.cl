@@ -168,7 +168,9 @@ __kernel void reduction_columns(
     if (has_rest) {
       float all[KEEL_WIDTH];
       keel_store(rest / divisor, all);
-      for (uint k = KEEL_WIDTH - columns % KEEL_WIDTH; k < KEEL_WIDTH; ++k) to[last + (int)k] = all[k];
+      for (uint k = KEEL_WIDTH - columns % KEEL_WIDTH; k < KEEL_WIDTH; ++k) {
+        to[last + (int)k] = all[k];
+      }
     }
 #endif
   }

@@ -219,7 +219,9 @@ __kernel void strided_copy_transpose(
       const uint height = min(16u, end_r - r);
       const uint width = min(16u, end_c - c);
       for (uint i = 0; i < height; ++i) {
-        for (uint k = 0; k < width; ++k) target[(long)i * y_step + k] = source[i + (long)k * x_step];
+        for (uint k = 0; k < width; ++k) {
+          target[(long)i * y_step + k] = source[i + (long)k * x_step];
+        }
       }
     }
   }

@@ -125,7 +125,8 @@ extension UnaryFunction {
     // What is neither above nor below is 0 or NaN, and stays.
     case .sign:
       "\(x) > 0.0f ? (floats)(1.0f) : (\(x) < 0.0f ? (floats)(-1.0f) : \(x))"
-    case .sqrt, .exp, .expm1, .log, .log1p, .tanh, .erf: "\(rawValue)(\(x))"
+    case .sqrt, .exp, .expm1, .log, .log1p, .tanh: "\(rawValue)(\(x))"
+    case .erf: "error_function(\(x))"
     case .sigmoid: "1.0f / (1.0f + exp(-\(x)))"
     case .reciprocal: "1.0f / \(x)"
     }
