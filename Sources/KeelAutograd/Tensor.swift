@@ -43,7 +43,8 @@ public final class Tensor {
 
   /// A tensor of the given numbers, row-major.
   ///
-  /// - Throws: ``TensorError/shape(_:)`` unless there are as many numbers as the shape has elements.
+  /// - Throws: ``TensorError/shape(_:)`` unless there are as many numbers as the shape has
+  ///   elements.
   public convenience init(
     _ values: [Float], shape: Shape, on device: Device, requiresGradient: Bool = false
   ) throws(TensorError) {
@@ -53,7 +54,8 @@ public final class Tensor {
 
   /// A tensor of the given integers, such as labels or indices.
   ///
-  /// - Throws: ``TensorError/shape(_:)`` unless there are as many numbers as the shape has elements.
+  /// - Throws: ``TensorError/shape(_:)`` unless there are as many numbers as the shape has
+  ///   elements.
   @_disfavoredOverload
   public convenience init(
     _ values: [Int32], shape: Shape, on device: Device
@@ -64,7 +66,8 @@ public final class Tensor {
 
   /// A tensor of the given bytes, such as the pixels of images.
   ///
-  /// - Throws: ``TensorError/shape(_:)`` unless there are as many numbers as the shape has elements.
+  /// - Throws: ``TensorError/shape(_:)`` unless there are as many numbers as the shape has
+  ///   elements.
   @_disfavoredOverload
   public convenience init(
     _ values: [UInt8], shape: Shape, on device: Device

@@ -20,9 +20,12 @@ import Testing
         let text = lines[number..<min(number + 4, lines.count)].joined(separator: " ")
         guard let end = text.firstRange(of: "void ")?.upperBound else { continue }
         let name = text[end...].prefix { $0 != "(" }
-        var first = number
+        // Macros of its own may stand between the comment and the kernel.
+        var last = number
+        while last > 0, lines[last - 1].hasPrefix("#") { last -= 1 }
+        var first = last
         while first > 0, lines[first - 1].hasPrefix("//") { first -= 1 }
-        let header = lines[first..<number].map { String($0.drop { $0 == "/" || $0 == " " }) }
+        let header = lines[first..<last].map { String($0.drop { $0 == "/" || $0 == " " }) }
         found.append(
           Kernel(name: String(name.filter { $0 != " " }), file: file, header: header))
       }

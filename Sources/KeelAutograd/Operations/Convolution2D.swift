@@ -3,7 +3,8 @@ public import KeelBackend
 extension Tensor {
   /// Convolution (cross-correlation) of images, with bias and activation in one kernel:
   /// y[n, p, q, c] = activation(bias[c] + sum over u, v, i of
-  /// x[n, p * stride + u * dilation - top, q * stride + v * dilation - left, i] * filter[u, v, i, c]).
+  /// x[n, p * stride + u * dilation - top, q * stride + v * dilation - left, i] *
+  /// filter[u, v, i, c]).
   ///
   /// This tensor is batch x height x width x inChannels. With groups, output channel c reads only
   /// the inChannels / groups channels of its group; groups = inChannels is a depthwise convolution.
@@ -15,8 +16,8 @@ extension Tensor {
   ///   - dilation: vertical and horizontal distance of the pixels that a window reads.
   ///   - activation: what has no derivative in terms of its output (softplus, gelu, silu) runs as a
   ///     kernel of its own.
-  /// - Throws: ``TensorError/shape(_:)`` for operands that do not fit, strides or dilations below 1,
-  ///   groups that do not divide the channels, windows larger than the padded image.
+  /// - Throws: ``TensorError/shape(_:)`` for operands that do not fit, strides or dilations below
+  ///   1, groups that do not divide the channels, windows larger than the padded image.
   public func convolution2D(
     _ filter: Tensor, bias: Tensor? = nil, stride: (Int, Int) = (1, 1),
     dilation: (Int, Int) = (1, 1), padding: Padding = .valid, groups: Int = 1,

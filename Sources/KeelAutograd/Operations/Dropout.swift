@@ -1,8 +1,8 @@
 public import KeelBackend
 
 extension Tensor {
-  /// Dropout (Srivastava et al., 2014), inverted: y[i] = x[i] / (1 - rate) where word i of the key's
-  /// sequence is at least floor(rate * 2^32), else 0. The gradient drops the same elements.
+  /// Dropout (Srivastava et al., 2014), inverted: y[i] = x[i] / (1 - rate) where word i of the
+  /// key's sequence is at least floor(rate * 2^32), else 0. The gradient drops the same elements.
   ///
   /// Rate 0 gives this tensor itself. A fresh key (``RandomKey/step``) gives a fresh mask.
   ///

@@ -2,7 +2,8 @@ public import KeelBackend
 
 extension Tensor {
   /// Layer normalisation (Ba, Kiros, Hinton, 2016) over the last axis:
-  /// y = (x - mean) / sqrt(variance + epsilon) * gamma + beta, mean and biased variance of each row.
+  /// y = (x - mean) / sqrt(variance + epsilon) * gamma + beta, mean and biased variance of each
+  /// row.
   ///
   /// - Parameters:
   ///   - gamma, beta: as many numbers as the last axis has.

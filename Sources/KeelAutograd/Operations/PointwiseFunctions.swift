@@ -50,22 +50,24 @@ extension Tensor {
     try pointwise("maximum", .x.maximum(.y), [self, other])
   }
 
-  /// The larger of x[i] and a number; NaN if either is NaN. An equal x[i] gets half of the gradient.
+  /// The larger of x[i] and a number; NaN if either is NaN. An equal x[i] gets half of the
+  /// gradient.
   ///
   /// - Throws: ``TensorError/device(_:)``.
   public func maximum(_ other: Float) throws(TensorError) -> Tensor {
     try pointwise("maximum", .x.maximum(.constant(other)), [self])
   }
 
-  /// The smaller of x[i] and other[i]; NaN if either is NaN. Of equal operands each gets half of the
-  /// gradient.
+  /// The smaller of x[i] and other[i]; NaN if either is NaN. Of equal operands each gets half of
+  /// the gradient.
   ///
   /// - Throws: ``TensorError/shape(_:)`` unless the shapes broadcast.
   public func minimum(_ other: Tensor) throws(TensorError) -> Tensor {
     try pointwise("minimum", .x.minimum(.y), [self, other])
   }
 
-  /// The smaller of x[i] and a number; NaN if either is NaN. An equal x[i] gets half of the gradient.
+  /// The smaller of x[i] and a number; NaN if either is NaN. An equal x[i] gets half of the
+  /// gradient.
   ///
   /// - Throws: ``TensorError/device(_:)``.
   public func minimum(_ other: Float) throws(TensorError) -> Tensor {

@@ -9,8 +9,8 @@ extension Tensor {
   /// - Parameters:
   ///   - window: height and width, at most 256 pixels.
   ///   - stride: nil means the window's own extents.
-  /// - Throws: ``TensorError/shape(_:)`` unless there are four axes, the window fits the padded image
-  ///   and paddings are smaller than the window.
+  /// - Throws: ``TensorError/shape(_:)`` unless there are four axes, the window fits the padded
+  ///   image and paddings are smaller than the window.
   public func maxPooling2D(
     window: (Int, Int), stride: (Int, Int)? = nil, padding: Padding = .valid
   ) throws(TensorError) -> Tensor {
@@ -40,8 +40,8 @@ extension Tensor {
   /// - Parameters:
   ///   - window: height and width.
   ///   - stride: nil means the window's own extents.
-  /// - Throws: ``TensorError/shape(_:)`` unless there are four axes, the window fits the padded image
-  ///   and paddings are smaller than the window.
+  /// - Throws: ``TensorError/shape(_:)`` unless there are four axes, the window fits the padded
+  ///   image and paddings are smaller than the window.
   public func averagePooling2D(
     window: (Int, Int), stride: (Int, Int)? = nil, padding: Padding = .valid
   ) throws(TensorError) -> Tensor {

@@ -37,7 +37,8 @@ extension Tensor {
     try reduce("max", .max, axes: axes, keepingAxes: keepingAxes)
   }
 
-  /// The smallest element along axes; NaN if there is one. Equal winners share the gradient equally.
+  /// The smallest element along axes; NaN if there is one. Equal winners share the gradient
+  /// equally.
   ///
   /// - Parameters:
   ///   - axes: distinct; negative ones count from the end; nil means all.

@@ -11,7 +11,8 @@ extension Tensor {
   ///   - labels: int32, this shape without the last axis.
   ///   - smoothing: in 0 ..< 1 (Szegedy et al., 2016).
   /// - Returns: a scalar.
-  /// - Throws: ``TensorError/shape(_:)`` unless labels fit, there is a row, and smoothing is in range.
+  /// - Throws: ``TensorError/shape(_:)`` unless labels fit, there is a row, and smoothing is in
+  ///   range.
   public func softmaxCrossEntropy(
     labels: Tensor, smoothing: Float = 0
   ) throws(TensorError) -> Tensor {
