@@ -76,7 +76,7 @@ final class CPUMemory: Sendable {
     if base == nil {
       base = fresh(capacity)
       guard base != nil else {
-        throw .outOfMemory(requested: byteCount, available: CPUMemory.availableBytes ?? 0)
+        throw .outOfMemory(requested: byteCount, available: HostMemory.availableBytes ?? 0)
       }
       state.withLock { $0.counters.allocations += 1 }
     }
@@ -113,10 +113,11 @@ final class CPUMemory: Sendable {
   /// Memory from the system; the pool is emptied first where that is needed.
   private func fresh(_ capacity: Int) -> UnsafeMutableRawPointer? {
     // The system promises more than it has: ask it before a big request, not after a kill.
-    let isBig = capacity >= 16 << 20
-    if isBig, let available = CPUMemory.availableBytes, available < capacity {
+    if capacity >= HostMemory.bigRequest, let available = HostMemory.availableBytes,
+      available < capacity
+    {
       trim()
-      if let available = CPUMemory.availableBytes, available < capacity { return nil }
+      if let available = HostMemory.availableBytes, available < capacity { return nil }
     }
     let largePage = 2 << 20
     let alignment = capacity >= 2 * largePage ? largePage : capacity >= 4096 ? 4096 : 512
@@ -136,19 +137,5 @@ final class CPUMemory: Sendable {
       bytes <= 4096
       ? 512 : max(512, (1 << (Int.bitWidth - 1 - (bytes - 1).leadingZeroBitCount)) / 8)
     return (bytes + step - 1) / step * step
-  }
-
-  /// What the system says is available; nil where it says nothing.
-  private static var availableBytes: Int? {
-    guard let file = fopen("/proc/meminfo", "r") else { return nil }
-    defer { fclose(file) }
-    var line = [CChar](repeating: 0, count: 256)
-    while fgets(&line, Int32(line.count), file) != nil {
-      let text = String(
-        decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-      guard text.hasPrefix("MemAvailable:") else { continue }
-      return text.split(separator: " ").dropFirst().first.flatMap { Int($0) }.map { $0 * 1024 }
-    }
-    return nil
   }
 }

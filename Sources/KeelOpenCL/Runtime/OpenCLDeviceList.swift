@@ -39,6 +39,8 @@ package struct OpenCLLimits: Sendable, Hashable {
   /// The largest buffer in bytes.
   package var maximumAllocation: Int
   package var memoryBytes: Int
+  /// Whether that is the machine's own memory, which other programs use too.
+  package var livesInHostMemory: Bool
   /// Whether division and square root can be asked to round correctly.
   package var roundsDivision: Bool
 }
@@ -124,7 +126,7 @@ extension OpenCLDeviceEntry {
       hasDouble: double != 0,
       maximumAllocation: Int(
         clamping: query.number(CL_DEVICE_MAX_MEM_ALLOC_SIZE, as: cl_ulong.self)),
-      memoryBytes: memory,
+      memoryBytes: memory, livesInHostMemory: kind == .cpu,
       roundsDivision: single & cl_device_fp_config(CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT) != 0)
     self.index = index
     self.platformIndex = platformIndex

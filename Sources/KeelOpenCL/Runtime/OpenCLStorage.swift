@@ -118,6 +118,14 @@ final class OpenCLMemoryPool: @unchecked Sendable {
     guard bytes <= limits.maximumAllocation, liveBytes + bytes <= limits.memoryBytes else {
       throw exhausted(bytes)
     }
+    if limits.livesInHostMemory, bytes >= HostMemory.bigRequest,
+      let available = HostMemory.availableBytes, available < bytes
+    {
+      trim()
+      if let available = HostMemory.availableBytes, available < bytes {
+        throw .outOfMemory(requested: bytes, available: available)
+      }
+    }
     for attempt in 0..<2 {
       var status = CL_SUCCESS
       let flags = cl_mem_flags(CL_MEM_READ_WRITE)
