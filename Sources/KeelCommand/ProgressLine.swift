@@ -25,7 +25,9 @@ final class ProgressLine {
     let filled = total == 0 ? width : width * done / total
     let bar =
       String(repeating: "=", count: filled) + String(repeating: " ", count: width - filled)
-    Terminal.write("\r\u{1B}[K\(label) [\(bar)] \(done)/\(total) \(text)")
+    let line = "\(label) [\(bar)] \(done)/\(total) \(text)"
+    // A line that wraps cannot be drawn over.
+    Terminal.write("\r\u{1B}[K" + line.prefix(Terminal.columns - 1))
   }
 
   /// Prints a line above.

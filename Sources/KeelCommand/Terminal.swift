@@ -5,6 +5,13 @@ enum Terminal {
   /// Whether somebody sees it as it is written.
   static let isTerminal = isatty(STDERR_FILENO) == 1
 
+  /// The length of a line.
+  static var columns: Int {
+    var size = winsize()
+    guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return .max }
+    return Int(size.ws_col)
+  }
+
   /// Writes text as it is. What was printed so far comes first.
   static func write(_ text: String) {
     fflush(nil)

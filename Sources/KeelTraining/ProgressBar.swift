@@ -5,23 +5,31 @@ public final class ProgressBar: Callback {
   private let write: (String) -> Void
   private let isTerminal: Bool
   private let width: Int
+  private let columns: Int
   private var barLength = 0
   private var plan: FitPlan?
   private var lastLine = ContinuousClock.now
 
   /// A bar on the standard error output.
   public convenience init() {
-    self.init(isTerminal: isatty(STDERR_FILENO) == 1) { text in
+    var size = winsize()
+    let isKnown = ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
+    self.init(
+      isTerminal: isatty(STDERR_FILENO) == 1, columns: isKnown ? Int(size.ws_col) : .max
+    ) { text in
       // What was printed before comes first, also where both outputs go to one file.
       fflush(nil)
       _ = Array(text.utf8).withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
     }
   }
 
-  /// A bar that writes through a function.
-  public init(isTerminal: Bool, width: Int = 24, write: @escaping (String) -> Void) {
+  /// A bar that writes through a function, in lines shorter than `columns`.
+  public init(
+    isTerminal: Bool, width: Int = 24, columns: Int = .max, write: @escaping (String) -> Void
+  ) {
     self.isTerminal = isTerminal
     self.width = width
+    self.columns = columns
     self.write = write
   }
 
@@ -33,8 +41,13 @@ public final class ProgressBar: Callback {
 
   /// Draws the bar; without a terminal a line, at most every ten seconds.
   public func progressed(_ progress: TrainingProgress) {
-    let text = line(progress)
+    var text = line(progress, width)
     if isTerminal {
+      // A line that wraps cannot be drawn over: the bar gives way first, then the end.
+      if text.count >= columns {
+        text = line(progress, max(4, width - (text.count - columns) - 1))
+        text = String(text.prefix(max(1, columns - 1)))
+      }
       write("\r" + text + padding(text))
       barLength = text.count
     } else if lastLine.duration(to: .now) > .seconds(10),
@@ -65,7 +78,7 @@ public final class ProgressBar: Callback {
     barLength = 0
   }
 
-  private func line(_ progress: TrainingProgress) -> String {
+  private func line(_ progress: TrainingProgress, _ width: Int) -> String {
     let done = Double(progress.batch) / Double(max(progress.batchesPerEpoch, 1))
     var text = "epoch \(progress.epoch)/\(progress.lastEpoch) "
     if isTerminal {

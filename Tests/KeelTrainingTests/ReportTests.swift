@@ -60,9 +60,9 @@ import Testing
   }
 
   @Test func barInATerminalAndLinesElsewhere() {
-    func output(isTerminal: Bool) -> String {
+    func output(isTerminal: Bool, columns: Int = .max) -> String {
       var text = ""
-      let bar = ProgressBar(isTerminal: isTerminal) { text += $0 }
+      let bar = ProgressBar(isTerminal: isTerminal, columns: columns) { text += $0 }
       let progress = TrainingProgress(
         epoch: 2, lastEpoch: 10, batch: 94, batchesPerEpoch: 188, loss: 0.12345, accuracy: 0.9631,
         gradientNorm: 1.234, examplesPerSecond: 5821.4, secondsLeft: 72)
@@ -73,6 +73,9 @@ import Testing
     let bar = output(isTerminal: true)
     #expect(bar.contains("\repoch 2/10 [============>           ]"))
     #expect(bar.contains("loss 0.1235  accuracy 96.31 %  |g| 1.234  5821 images/s  1:12 left"))
+    // A narrow terminal: a shorter bar, and no line that wraps.
+    let narrow = output(isTerminal: true, columns: 80).split(separator: "\r")[0]
+    #expect(narrow.hasPrefix("epoch 2/10 [==> ]  loss 0.1235") && narrow.count == 79)
     let lines = output(isTerminal: false)
     #expect(!lines.contains("\r"))
     #expect(lines.split(separator: "\n").count == 2)
