@@ -44,7 +44,10 @@ package enum DataFile {
   package static func write(_ bytes: [UInt8], to path: String) throws(DataError) {
     let temporary = "\(path).\(getpid()).tmp"
     let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else { throw failure("cannot be created", temporary) }
+    guard descriptor >= 0 else {
+      throw DataError(
+        .inaccessible, "cannot be created: \(String(cString: strerror(errno)))", path: path)
+    }
     var renamed = false
     defer {
       close(descriptor)
