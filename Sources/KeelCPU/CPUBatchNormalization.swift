@@ -28,8 +28,9 @@ extension CPUBackend: BatchNormalizationBackend {
           // Rounding can leave a tiny negative number; NaN stays.
           let variance = squares - average * average < 0 ? 0 : squares - average * average
           center[c] = Float(average)
-          inverse[c] = Float(1 / (variance + Double(epsilon)).squareRoot())
-          scales[c] = gains[c] * inverse[c]
+          let exact = 1 / (variance + Double(epsilon)).squareRoot()
+          inverse[c] = Float(exact)
+          scales[c] = Float(Double(gains[c]) * exact)
           let unbiased = Float(variance * (number > 1 ? number / (number - 1) : 1))
           running[c] = momentum * running[c] + (1 - momentum) * center[c]
           spread[c] = momentum * spread[c] + (1 - momentum) * unbiased
