@@ -108,6 +108,9 @@ let package = Package(
       name: "KeelCasesTests",
       dependencies: ["KeelCases", "KeelBackend", "KeelAutograd", "KeelCPU", "KeelOpenCL", "Keel"],
       swiftSettings: swift),
+    .testTarget(name: "KeelTests", dependencies: ["Keel"], swiftSettings: swift),
+    .testTarget(
+      name: "KeelCommandTests", dependencies: ["KeelCommand", "KeelData"], swiftSettings: swift),
     .testTarget(
       name: "HouseTests", dependencies: ["KeelBackend", "KeelCases"], swiftSettings: swift),
   ],
