@@ -101,6 +101,11 @@ enum Interrupt {
   private static let request = StopRequest()
 
   static func catching() -> StopRequest {
+    // A parent's worker thread may have handed its blocked signals down.
+    var interrupt = sigset_t()
+    sigemptyset(&interrupt)
+    sigaddset(&interrupt, SIGINT)
+    pthread_sigmask(SIG_UNBLOCK, &interrupt, nil)
     signal(SIGINT) { _ in
       Interrupt.request.request()
       signal(SIGINT, SIG_DFL)
