@@ -56,8 +56,10 @@ arguments=()
 for one in "${cases[@]}"; do arguments+=(--case "$one"); done
 for class in cpu gpu; do
   status=0
-  # A cache of its own: what the simulator compiles is of no use to a device.
-  KEEL_DEVICE_CLASS=$class KEEL_CACHE=$scratch/cache SWIFT_BACKTRACE=enable=no timeout 900 \
+  # A cache of its own: what the simulator compiles is of no use to a device. Buffers of exactly the
+  # bytes of their arrays: in the pool's size classes an access one element beyond stays inside.
+  KEEL_DEVICE_CLASS=$class KEEL_CACHE=$scratch/cache KEEL_EXACT_BUFFERS=1 \
+    SWIFT_BACKTRACE=enable=no timeout 900 \
     oclgrind --data-races --check-api --log "$scratch/log" \
     "$keel" parity --device Oclgrind --only-device "${arguments[@]}" || status=$?
   # The simulator leaves the exit code alone, whatever it finds: what counts is its log.

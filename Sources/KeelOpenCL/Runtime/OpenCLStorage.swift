@@ -1,4 +1,5 @@
 internal import COpenCL
+internal import Glibc
 internal import KeelBackend
 
 /// A buffer of the device; it goes back to the pool when its last array is gone.
@@ -65,6 +66,9 @@ final class OpenCLMemoryPool: @unchecked Sendable {
   let lock: OpenCLLock
   private let context: OpaquePointer
   private let limits: OpenCLLimits
+  /// With KEEL_EXACT_BUFFERS=1 a buffer has the bytes that were asked for and no more, so that a
+  /// simulator or a checking driver sees an access one element beyond.
+  private let isExact = getenv("KEEL_EXACT_BUFFERS").map { String(cString: $0) } == "1"
   // Safe: only touched under the lock.
   private var idle: [Int: [OpaquePointer]] = [:]
   private var idleBytes = 0
@@ -98,7 +102,7 @@ final class OpenCLMemoryPool: @unchecked Sendable {
   func storage(byteCount requested: Int) throws(DeviceError) -> OpenCLStorage {
     lock.lock()
     defer { lock.unlock() }
-    let bytes = Self.classBytes(requested)
+    let bytes = isExact ? max(1, requested) : Self.classBytes(requested)
     let buffer: OpaquePointer
     if let reused = idle[bytes]?.popLast() {
       idleBytes -= bytes
