@@ -17,8 +17,6 @@ build: setup
 
 test:
 	@Scripts/setup.sh --tests
-	@mkdir -p "$(POCL_CACHE_DIR)"
-	Scripts/check-kernels.sh
 	Scripts/test.sh
 
 setup:
@@ -31,7 +29,7 @@ lint:
 format:
 	swift format format --in-place --recursive Package.swift Sources Tests Benchmarks
 
-oclgrind:
+oclgrind: build
 	@Scripts/setup.sh --tests
 	Scripts/oclgrind.sh
 
