@@ -22,7 +22,12 @@ final class Workbench {
     } catch { fatalError("\(error)") }
   }
 
-  deinit { try? FileManager.default.removeItem(atPath: path) }
+  deinit {
+    for folder in [path, driverCache] { try? FileManager.default.removeItem(atPath: folder) }
+  }
+
+  /// Where PoCL keeps compiled kernels: it can abort when two processes share the folder.
+  private var driverCache: String { path + "-pocl" }
 
   /// The program, which lies beside the tests.
   static let program: String = {
@@ -52,6 +57,7 @@ final class Workbench {
     process.currentDirectoryURL = URL(fileURLWithPath: path)
     var surroundings = ProcessInfo.processInfo.environment
     for name in ["KEEL_DEVICE", "KEEL_LOG"] { surroundings[name] = nil }
+    surroundings["POCL_CACHE_DIR"] = driverCache
     process.environment = surroundings.merging(environment) { _, new in new }
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = try emptyFile("output.txt")
