@@ -141,13 +141,8 @@ static struct keel_dnn_result build(
 
 struct keel_dnn_result keel_dnn_convolution_create(
     keel_dnn_engine *engine, const struct keel_dnn_convolution *geometry, int32_t direction,
-    keel_dnn_operation **operation) {
-  const struct keel_dnn_convolution *g = geometry;
-  const double outputs = (double)g->batch * (double)g->out_height * (double)g->out_width *
-      (double)g->out_channels;
-  const double flops = 2.0 * outputs * (double)(g->kernel_height * g->kernel_width) *
-      (double)(g->in_channels / g->groups);
-  struct keel_dnn_result result = operation_begin(engine, flops, operation);
+    bool is_single_threaded, keel_dnn_operation **operation) {
+  struct keel_dnn_result result = operation_begin(engine, is_single_threaded, operation);
   if (result.status == 0) {
     struct layouts layouts = {0};
     const int previous = threads_begin(*operation);

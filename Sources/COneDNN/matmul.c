@@ -71,12 +71,9 @@ static struct keel_dnn_result build(
 }
 
 struct keel_dnn_result keel_dnn_matmul_create(
-    keel_dnn_engine *engine, const struct keel_dnn_matmul *geometry,
+    keel_dnn_engine *engine, const struct keel_dnn_matmul *geometry, bool is_single_threaded,
     keel_dnn_operation **operation) {
-  const double flops =
-      2.0 * (double)geometry->batch * (double)geometry->rows * (double)geometry->inner *
-      (double)geometry->columns;
-  struct keel_dnn_result result = operation_begin(engine, flops, operation);
+  struct keel_dnn_result result = operation_begin(engine, is_single_threaded, operation);
   if (result.status == 0) {
     struct layouts layouts = {0};
     const int previous = threads_begin(*operation);

@@ -5,12 +5,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-// The OpenMP runtime under oneDNN. Its threads meet at a barrier after each operation, which costs
-// more than a small product: those stay on the caller's thread.
+// The OpenMP runtime under oneDNN. Its threads spin for milliseconds after each operation, on cores
+// that the caller's own threads need: operations that the caller has divided stay on its threads.
 static int (*omp_maximum_threads)(void);
 static void (*omp_set_threads)(int);
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static const double smallest_shared_flops = 2e6;
 
 static void find_runtime(void) {
   omp_maximum_threads = (int (*)(void))dlsym(RTLD_DEFAULT, "omp_get_max_threads");
@@ -19,7 +18,7 @@ static void find_runtime(void) {
 
 int threads_begin(const keel_dnn_operation *operation) {
   pthread_once(&once, find_runtime);
-  if (!operation->is_small || !omp_maximum_threads || !omp_set_threads) return 0;
+  if (!operation->is_single_threaded || !omp_maximum_threads || !omp_set_threads) return 0;
   const int previous = omp_maximum_threads();
   omp_set_threads(1);
   return previous;
@@ -67,11 +66,11 @@ static size_t reserve(keel_dnn_operation *operation, size_t bytes) {
 }
 
 struct keel_dnn_result operation_begin(
-    keel_dnn_engine *engine, double flops, keel_dnn_operation **operation) {
+    keel_dnn_engine *engine, bool is_single_threaded, keel_dnn_operation **operation) {
   keel_dnn_operation *result = calloc(1, sizeof *result);
   *operation = result;
   if (!result) return (struct keel_dnn_result){dnnl_out_of_memory, "calloc"};
-  result->is_small = flops < smallest_shared_flops;
+  result->is_single_threaded = is_single_threaded;
   CHECK(
       dnnl_stream_create(&result->stream, engine->engine, dnnl_stream_default_flags),
       "dnnl_stream_create");

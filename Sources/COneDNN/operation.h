@@ -41,14 +41,14 @@ struct keel_dnn_operation {
   size_t scratchpad_offset;
   size_t scratch_bytes;
   /// Runs on the caller's thread alone.
-  bool is_small;
+  bool is_single_threaded;
 };
 
-/// A new operation with its stream and nothing else. `flops` decides whether it uses all cores.
+/// A new operation with its stream and nothing else.
 struct keel_dnn_result operation_begin(
-    keel_dnn_engine *engine, double flops, keel_dnn_operation **operation);
+    keel_dnn_engine *engine, bool is_single_threaded, keel_dnn_operation **operation);
 
-/// Makes oneDNN use one thread for a small operation, until the value that is returned is given to
+/// Makes oneDNN use one thread where the operation asks for it, until the value that is returned is given to
 /// `threads_end`. Creation and execution must agree: primitives are cut for a number of threads.
 int threads_begin(const keel_dnn_operation *operation);
 void threads_end(int previous);

@@ -8,8 +8,13 @@ extension CPUBackend: Convolution2DBackend {
     countLaunch()
     guard y.count > 0 else { return }
     guard x.count > 0, filter.count > 0 else { return fillWithActivatedBias(y, epilogue) }
-    try execute(
-      geometry, .forward, x, filter, bias: epilogue.bias, into: y)
+    let (input, filters, bias, output) = (x.floats, filter.floats, epilogue.bias?.floats, y.floats)
+    try inImages(geometry, .forward, hasBias: bias != nil) {
+      (part, operation, scratch) throws(DeviceError) in
+      try operation.execute(
+        input + part.start * geometry.inputStep, filters, bias: bias,
+        into: output + part.start * geometry.outputStep, scratch: scratch)
+    }
     activate(y, epilogue.activation)
   }
 
@@ -19,7 +24,13 @@ extension CPUBackend: Convolution2DBackend {
     countLaunch()
     guard dx.count > 0 else { return }
     guard dy.count > 0, filter.count > 0 else { return clear(dx) }
-    try execute(geometry, .inputGradient, dy, filter, bias: nil, into: dx)
+    let (upstream, filters, output) = (dy.floats, filter.floats, dx.floats)
+    try inImages(geometry, .inputGradient, hasBias: false) {
+      (part, operation, scratch) throws(DeviceError) in
+      try operation.execute(
+        upstream + part.start * geometry.outputStep, filters, bias: nil,
+        into: output + part.start * geometry.inputStep, scratch: scratch)
+    }
   }
 
   package func convolution2DFilterGradient(
@@ -29,23 +40,51 @@ extension CPUBackend: Convolution2DBackend {
     countLaunch()
     guard dfilter.count > 0 else { return }
     guard x.count > 0, dy.count > 0 else { return clear(dfilter) }
-    try execute(geometry, .filterGradient, x, dy, bias: nil, into: dfilter)
+    let (input, upstream, output) = (x.floats, dy.floats, dfilter.floats)
+    // The first part writes to the destination, the others beside it; then they are added in order.
+    let (count, others) = (dfilter.count, max(1, info.computeUnits) - 1)
+    let partial = try scratch(others * count, of: Float.self)
+    let sums: UnsafeMutablePointer<Float> = partial.pointer()
+    let parts = try inImages(geometry, .filterGradient, hasBias: false) {
+      (part, operation, scratch) throws(DeviceError) in
+      let number = part.number ?? 0
+      try operation.execute(
+        input + part.start * geometry.inputStep, upstream + part.start * geometry.outputStep,
+        bias: nil, into: number == 0 ? output : sums + (number - 1) * count, scratch: scratch)
+    }
+    for number in 1..<max(1, parts) {
+      let sum = sums + (number - 1) * count
+      for i in 0..<count { output[i] += sum[i] }
+    }
   }
 
-  private func execute(
-    _ geometry: Convolution2DGeometry, _ direction: OneDNN.Direction, _ first: NDArray,
-    _ second: NDArray, bias: NDArray?, into output: NDArray
-  ) throws(DeviceError) {
-    let operation = try dnn.operation(
-      .convolution(geometry, direction, hasBias: bias != nil))
-    let scratch = try scratch(operation.scratchBytes, of: UInt8.self)
-    try operation.execute(
-      first.floats, second.floats, bias: bias?.floats, into: output.floats,
-      scratch: scratch.base)
+  /// Divides a convolution by images, and returns into how many parts.
+  @discardableResult
+  private func inImages(
+    _ geometry: Convolution2DGeometry, _ direction: OneDNN.Direction, hasBias: Bool,
+    run: PartRun
+  ) throws(DeviceError) -> Int {
+    let parts = WorkParts(geometry.batch, flops: geometry.flops, cores: info.computeUnits)
+    try runParts(
+      parts,
+      key: { part in
+        var images = geometry
+        images.batch = part.count
+        return OneDNN.Key(
+          work: .convolution(images, direction), hasBias: hasBias, part: part.number)
+      }, run: run)
+    return parts.all.count
   }
 
   /// All elements 0.
   func clear(_ array: NDArray) {
     array.floats.update(repeating: 0, count: array.count)
   }
+}
+
+extension Convolution2DGeometry {
+  /// Elements from one input image to the next.
+  fileprivate var inputStep: Int { height * width * inChannels }
+  /// Elements from one output image to the next.
+  fileprivate var outputStep: Int { outHeight * outWidth * outChannels }
 }

@@ -10,15 +10,38 @@ extension CPUBackend: MatmulBackend {
     guard c.count > 0 else { return }
     guard geometry.inner > 0 else { return fillWithActivatedBias(c, epilogue) }
     let (geometry, repeats) = CPUBackend.foldingBatch(geometry)
-    let operation = try dnn.operation(.matmul(geometry, hasBias: epilogue.bias != nil))
-    let scratch = try scratch(operation.scratchBytes, of: UInt8.self)
     let size = geometry.rows * geometry.columns
     for index in 0..<repeats {
-      try operation.execute(
-        a.floats, b.floats, bias: epilogue.bias?.floats, into: c.floats + index * size,
-        scratch: scratch.base)
+      try multiply(a.floats, b.floats, geometry, epilogue.bias?.floats, c.floats + index * size)
     }
     activate(c, epilogue.activation)
+  }
+
+  /// c = a * b + bias, divided by matrices of the batch or by rows.
+  private func multiply(
+    _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ geometry: MatmulGeometry,
+    _ bias: UnsafePointer<Float>?, _ c: UnsafeMutablePointer<Float>
+  ) throws(DeviceError) {
+    let isBatch = geometry.batch > 1
+    let parts = WorkParts(
+      isBatch ? geometry.batch : geometry.rows, flops: geometry.flops, cores: info.computeUnits)
+    let leftStep =
+      isBatch ? geometry.leftBatchStride : geometry.transposeLeft ? 1 : geometry.inner
+    let rightStep = isBatch ? geometry.rightBatchStride : 0
+    let step = isBatch ? geometry.rows * geometry.columns : geometry.columns
+    try runParts(
+      parts,
+      key: { part in
+        OneDNN.Key(
+          work: .matmul(
+            geometry, batch: isBatch ? part.count : 1, rows: isBatch ? geometry.rows : part.count),
+          hasBias: bias != nil, part: part.number)
+      },
+      run: { (part, operation, scratch) throws(DeviceError) in
+        try operation.execute(
+          a + part.start * leftStep, b + part.start * rightStep, bias: bias,
+          into: c + part.start * step, scratch: scratch)
+      })
   }
 
   /// The same products in fewer, larger ones, and how often to repeat the whole.

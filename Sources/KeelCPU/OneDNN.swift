@@ -32,10 +32,20 @@ final class OneDNNOperation: Sendable {
 
 /// oneDNN's engine and the primitives made so far.
 final class OneDNN: Sendable {
-  /// Everything that a primitive is compiled for.
-  enum Key: Hashable, Sendable {
-    case matmul(MatmulGeometry, hasBias: Bool)
-    case convolution(Convolution2DGeometry, Direction, hasBias: Bool)
+  /// What a primitive computes.
+  enum Work: Hashable, Sendable {
+    /// Some of the matrices, or of the rows, of a product.
+    case matmul(MatmulGeometry, batch: Int, rows: Int)
+    case convolution(Convolution2DGeometry, Direction)
+  }
+
+  /// Everything that a primitive is compiled for. Parts that run at the same time have equal work
+  /// and numbers of their own: a primitive is not for two threads at once.
+  struct Key: Hashable, Sendable {
+    var work: Work
+    var hasBias: Bool
+    /// Nil for a primitive that uses all cores by itself.
+    var part: Int?
   }
 
   enum Direction: Sendable { case forward, inputGradient, filterGradient }
@@ -66,14 +76,15 @@ final class OneDNN: Sendable {
     if let known = operations.withLock({ $0[key] }) { return known }
     var handle: OpaquePointer?
     let result =
-      switch key {
-      case .matmul(let geometry, let hasBias):
-        withUnsafePointer(to: describe(geometry, hasBias)) {
-          keel_dnn_matmul_create(engine, $0, &handle)
+      switch key.work {
+      case .matmul(let geometry, let batch, let rows):
+        withUnsafePointer(to: describe(geometry, batch, rows, key.hasBias)) {
+          keel_dnn_matmul_create(engine, $0, key.part != nil, &handle)
         }
-      case .convolution(let geometry, let direction, let hasBias):
-        withUnsafePointer(to: describe(geometry, hasBias)) {
-          keel_dnn_convolution_create(engine, $0, OneDNN.code(direction), &handle)
+      case .convolution(let geometry, let direction):
+        withUnsafePointer(to: describe(geometry, key.hasBias)) {
+          keel_dnn_convolution_create(
+            engine, $0, OneDNN.code(direction), key.part != nil, &handle)
         }
       }
     guard result.status == 0, let handle else { throw OneDNN.error(result) }
@@ -93,9 +104,12 @@ final class OneDNN: Sendable {
     }
   }
 
-  private func describe(_ g: MatmulGeometry, _ hasBias: Bool) -> keel_dnn_matmul {
+  /// `batch` of the geometry's products, `rows` of their rows.
+  private func describe(
+    _ g: MatmulGeometry, _ batch: Int, _ rows: Int, _ hasBias: Bool
+  ) -> keel_dnn_matmul {
     keel_dnn_matmul(
-      batch: Int64(g.batch), rows: Int64(g.rows), inner: Int64(g.inner),
+      batch: Int64(batch), rows: Int64(rows), inner: Int64(g.inner),
       columns: Int64(g.columns), a_batch_stride: Int64(g.leftBatchStride),
       a_row_stride: Int64(g.transposeLeft ? 1 : g.inner),
       a_inner_stride: Int64(g.transposeLeft ? g.rows : 1),

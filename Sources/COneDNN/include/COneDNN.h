@@ -33,8 +33,9 @@ struct keel_dnn_matmul {
   int64_t b_batch_stride, b_inner_stride, b_column_stride;
   bool has_bias;
 };
+/// `is_single_threaded`: it runs on the caller's thread; otherwise on all cores.
 struct keel_dnn_result keel_dnn_matmul_create(
-    keel_dnn_engine *engine, const struct keel_dnn_matmul *geometry,
+    keel_dnn_engine *engine, const struct keel_dnn_matmul *geometry, bool is_single_threaded,
     keel_dnn_operation **operation);
 
 enum keel_dnn_direction { KEEL_DNN_FORWARD, KEEL_DNN_INPUT_GRADIENT, KEEL_DNN_FILTER_GRADIENT };
@@ -47,7 +48,7 @@ struct keel_dnn_convolution {
 };
 struct keel_dnn_result keel_dnn_convolution_create(
     keel_dnn_engine *engine, const struct keel_dnn_convolution *geometry, int32_t direction,
-    keel_dnn_operation **operation);
+    bool is_single_threaded, keel_dnn_operation **operation);
 
 /// Bytes of scratch memory that an execution needs, aligned to 4096.
 size_t keel_dnn_scratch_bytes(const keel_dnn_operation *operation);
