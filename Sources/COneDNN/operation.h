@@ -48,8 +48,9 @@ struct keel_dnn_operation {
 struct keel_dnn_result operation_begin(
     keel_dnn_engine *engine, bool is_single_threaded, keel_dnn_operation **operation);
 
-/// Makes oneDNN use one thread where the operation asks for it, until the value that is returned is given to
-/// `threads_end`. Creation and execution must agree: primitives are cut for a number of threads.
+/// Makes oneDNN use one thread where the operation asks for it, until the value that is returned is
+/// given to `threads_end`. Creation and execution must agree: primitives are cut for a number of
+/// threads.
 int threads_begin(const keel_dnn_operation *operation);
 void threads_end(int previous);
 
