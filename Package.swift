@@ -12,8 +12,6 @@ let c: [CSetting] = [.treatAllWarnings(as: .error)]
 let argumentParser = Target.Dependency.product(
   name: "ArgumentParser", package: "swift-argument-parser")
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
-let orderedCollections = Target.Dependency.product(
-  name: "OrderedCollections", package: "swift-collections")
 
 let package = Package(
   name: "keel",
@@ -24,7 +22,6 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
-    .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
   ],
   targets: [
     // Kernels and C: hot loops and thin shims, no policy.
@@ -41,7 +38,7 @@ let package = Package(
 
     // Floor 2: devices and autograd. Neither knows the other.
     .target(
-      name: "KeelCPU", dependencies: ["KeelBackend", "CKeelLoops", "COneDNN", log],
+      name: "KeelCPU", dependencies: ["KeelBackend", "CKeelLoops", "COneDNN"],
       swiftSettings: swift),
     .target(
       name: "KeelOpenCL", dependencies: ["KeelBackend", "COpenCL", "KeelKernels", log],
@@ -50,10 +47,9 @@ let package = Package(
 
     // Floor 3: networks, data, cases.
     .target(
-      name: "KeelNN", dependencies: ["KeelBackend", "KeelAutograd", orderedCollections],
-      swiftSettings: swift),
+      name: "KeelNN", dependencies: ["KeelBackend", "KeelAutograd"], swiftSettings: swift),
     .target(
-      name: "KeelData", dependencies: ["KeelBackend", "CCurl", "CZlib", "CPNG", log],
+      name: "KeelData", dependencies: ["KeelBackend", "CCurl", "CZlib", "CPNG"],
       swiftSettings: swift),
     .target(
       name: "KeelCases", dependencies: ["KeelBackend", "KeelAutograd"], swiftSettings: swift),
@@ -61,7 +57,7 @@ let package = Package(
     // Floor 4: training.
     .target(
       name: "KeelTraining",
-      dependencies: ["KeelBackend", "KeelAutograd", "KeelNN", "KeelData", log],
+      dependencies: ["KeelBackend", "KeelAutograd", "KeelNN", "KeelData"],
       swiftSettings: swift),
 
     // Floor 5: the umbrella, the only importer of both devices.
