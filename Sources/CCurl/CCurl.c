@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 // The stable numbers of curl's ABI that are used here.
 enum {
@@ -24,6 +25,7 @@ enum {
   OPT_ERRORBUFFER = 10010,
   OPT_USERAGENT = 10018,
   OPT_XFERINFODATA = 10057,
+  OPT_CAINFO = 10065,
   OPT_WRITEFUNCTION = 20011,
   OPT_XFERINFOFUNCTION = 20219,
   OPT_RESUME_FROM_LARGE = 30116,
@@ -76,6 +78,23 @@ static int report_progress(
   return request->progress(request->context);
 }
 
+// The file of trusted certificates, or null for the one that curl was built with. A curl that was
+// carried to another distribution looks in the place of its own.
+static const char *trusted_certificates(void) {
+  const char *const variables[] = {"CURL_CA_BUNDLE", "SSL_CERT_FILE"};
+  for (size_t i = 0; i < 2; ++i) {
+    const char *chosen = getenv(variables[i]);
+    if (chosen && *chosen) return chosen;
+  }
+  if (access("/etc/ssl/certs/ca-certificates.crt", R_OK) == 0) return NULL;
+  static const char *const places[] = {
+      "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"};
+  for (size_t i = 0; i < sizeof places / sizeof *places; ++i) {
+    if (access(places[i], R_OK) == 0) return places[i];
+  }
+  return NULL;
+}
+
 void keel_curl_get(
     const keel_curl *curl, const keel_curl_request *request, keel_curl_result *result) {
   memset(result, 0, sizeof *result);
@@ -91,6 +110,8 @@ void keel_curl_get(
   curl->easy_setopt(handle, OPT_USERAGENT, request->user_agent);
   curl->easy_setopt(handle, OPT_PROTOCOLS, (long)(PROTOCOL_HTTP | PROTOCOL_HTTPS));
   curl->easy_setopt(handle, OPT_REDIR_PROTOCOLS, (long)(PROTOCOL_HTTP | PROTOCOL_HTTPS));
+  const char *certificates = trusted_certificates();
+  if (certificates) curl->easy_setopt(handle, OPT_CAINFO, certificates);
   curl->easy_setopt(handle, OPT_FOLLOWLOCATION, 1L);
   curl->easy_setopt(handle, OPT_MAXREDIRS, 8L);
   // The page that explains a 404 must not end up in the file.
