@@ -5,8 +5,11 @@ package import KeelBackend
 /// No tensor has more elements: sums and products of extents then fit an Int.
 private let largestCount = 1 << 48
 
-/// Refuses more axes than operations accept, and extents whose product is absurd.
+/// Refuses negative extents, more axes than operations accept, and extents whose product is absurd.
 package func requireUsable(_ shape: Shape, _ operation: String) throws(TensorError) {
+  guard shape.extents.allSatisfy({ $0 >= 0 }) else {
+    throw .shape(ShapeError(operation, requires: "extents of at least 0", got: shape))
+  }
   guard shape.rank <= Shape.maximumRank else {
     throw .shape(
       ShapeError(operation, requires: "at most \(Shape.maximumRank) axes", got: shape))
@@ -23,10 +26,6 @@ package func requireUsable(_ shape: Shape, _ operation: String) throws(TensorErr
 
 /// A result's shape, refused where it is unusable.
 func usableShape(_ extents: [Int], _ operation: String) throws(TensorError) -> Shape {
-  guard extents.allSatisfy({ $0 >= 0 }) else {
-    throw .shape(
-      ShapeError(operation, requires: "extents of at least 0", gotText: "\(extents)"))
-  }
   let shape = Shape(extents)
   try requireUsable(shape, operation)
   return shape

@@ -6,13 +6,10 @@ public struct Shape: Hashable, Sendable, Codable, ExpressibleByArrayLiteral {
   /// The length of each axis, outermost first.
   public let extents: [Int]
 
-  /// A shape of the given extents, each at least 0.
-  public init(_ extents: [Int]) {
-    precondition(extents.allSatisfy { $0 >= 0 })
-    self.extents = extents
-  }
+  /// A shape of the given extents. Operations refuse negative ones where they are handed in.
+  public init(_ extents: [Int]) { self.extents = extents }
 
-  /// A shape of the given extents, each at least 0.
+  /// A shape of the given extents. Operations refuse negative ones where they are handed in.
   public init(arrayLiteral extents: Int...) { self.init(extents) }
 
   /// The shape of one number: no axes.

@@ -55,6 +55,7 @@ public final class Model {
   private init(
     _ network: any Layer, recipe: ModelRecipe?, input: Shape, device: Device, seed: UInt64
   ) throws(TensorError) {
+    try requireUsable(input, "model")
     let declarations = LayerDeclarations()
     var scope = LayerScope(path: "", kind: network.kind, declarations: declarations)
     var network = network

@@ -36,6 +36,13 @@ import Testing
     #expect(backend.calls.isEmpty, sourceLocation: sourceLocation)
   }
 
+  @Test func negativeExtents() {
+    let sentence = "requires extents of at least 0, got -2x-6"
+    refuses("zeros: " + sentence) { try .zeros([-2, -6], on: device) }
+    refuses("reshaped: " + sentence) { try matrix.reshaped([-2, -6]) }
+    refuses("tensor: " + sentence) { try Tensor([], shape: [-2, -6], on: device) }
+  }
+
   @Test func making() {
     refuses("tensor: requires 4 values for the shape 2x2, got 3") {
       try Tensor([1, 2, 3], shape: [2, 2], on: device)

@@ -73,6 +73,13 @@ import Testing
       sentence { _ = try Model(Sequential(twice), input: [3], device: .cpu) }.contains("'head'"))
   }
 
+  @Test func modelRefusesNegativeExtents() {
+    let error = sentence {
+      _ = try Model(Sequential { Dense(3) }, input: [-4], device: .cpu, seed: 1)
+    }
+    #expect(error == "model: requires extents of at least 0, got -4")
+  }
+
   @Test func modelRefusesOtherInputs() throws {
     let model = try Model(Dense(2), input: [3], device: .cpu)
     #expect(
