@@ -74,7 +74,7 @@ extension CPUBackend: MatmulBackend {
     }
   }
 
-  /// y = activation(y). oneDNN's own relu drops NaN, so activations are ours.
+  /// y = activation(y). nothing promises that oneDNN's relu keeps NaN, so activations are ours.
   func activate(_ y: NDArray, _ activation: Activation) {
     guard activation != .identity else { return }
     let out = y.floats
