@@ -1,3 +1,4 @@
+import KeelBackend
 public import KeelData
 
 /// Where the examples come from that training does not see.
@@ -94,7 +95,7 @@ public struct Prediction: Sendable, Hashable {
 extension Evaluation: CustomStringConvertible {
   /// Such as `loss 0.0912, accuracy 97.25 % of 2000`.
   public var description: String {
-    guard let accuracy else { return "loss \(fixed(loss, 4)) of \(count)" }
-    return "loss \(fixed(loss, 4)), accuracy \(fixed(100 * accuracy, 2)) % of \(count)"
+    guard let accuracy else { return "loss \(loss.fixed(4)) of \(count)" }
+    return "loss \(loss.fixed(4)), accuracy \((100 * accuracy).fixed(2)) % of \(count)"
   }
 }

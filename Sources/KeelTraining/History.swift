@@ -1,3 +1,5 @@
+import KeelBackend
+
 /// One update of the parameters.
 public struct StepRecord: Hashable, Sendable {
   /// The number of the update, from 1.
@@ -93,7 +95,7 @@ public struct History: Hashable, Sendable {
     for epoch in epochs {
       text += "\(epoch.epoch),\(epoch.step),\(epoch.loss),\(cell(epoch.accuracy)),"
       text += "\(epoch.gradientNorm),\(epoch.clippedFraction),\(cell(epoch.validationLoss)),"
-      text += "\(cell(epoch.validationAccuracy)),\(fixed(epoch.seconds, 3))\n"
+      text += "\(cell(epoch.validationAccuracy)),\(epoch.seconds.fixed(3))\n"
     }
     return text
   }

@@ -1,4 +1,5 @@
 import Glibc
+import KeelBackend
 
 /// Shows a training: a bar in a terminal, else a few plain lines per epoch.
 public final class ProgressBar: Callback {
@@ -61,11 +62,11 @@ public final class ProgressBar: Callback {
   /// Replaces the bar by the epoch's line.
   public func epochEnded(_ epoch: EpochRecord) {
     var text = "epoch \(epoch.epoch)/\(plan?.lastEpoch ?? epoch.epoch)"
-    text += "  \(clock(epoch.seconds))  loss \(fixed(epoch.loss, 4))"
+    text += "  \(clock(epoch.seconds))  loss \(epoch.loss.fixed(4))"
     if let accuracy = epoch.accuracy { text += "  accuracy \(percent(accuracy))" }
-    text += "  |g| \(short(epoch.gradientNorm))"
+    text += "  |g| \(epoch.gradientNorm.compact())"
     if epoch.clippedFraction > 0 { text += " (\(percent(epoch.clippedFraction)) clipped)" }
-    if let loss = epoch.validationLoss { text += "  validation loss \(fixed(loss, 4))" }
+    if let loss = epoch.validationLoss { text += "  validation loss \(loss.fixed(4))" }
     if let accuracy = epoch.validationAccuracy { text += "  accuracy \(percent(accuracy))" }
     write((isTerminal ? "\r" : "") + text + padding(text) + "\n")
     barLength = 0
@@ -89,10 +90,10 @@ public final class ProgressBar: Callback {
     } else {
       text += percent(done) + " "
     }
-    text += " loss \(fixed(progress.loss, 4))"
+    text += " loss \(progress.loss.fixed(4))"
     if let accuracy = progress.accuracy { text += "  accuracy \(percent(accuracy))" }
-    text += "  |g| \(short(progress.gradientNorm))"
-    text += "  \(fixed(progress.examplesPerSecond, 0)) images/s"
+    text += "  |g| \(progress.gradientNorm.compact())"
+    text += "  \(progress.examplesPerSecond.fixed(0)) images/s"
     return text + "  \(clock(progress.secondsLeft)) left"
   }
 
@@ -101,5 +102,5 @@ public final class ProgressBar: Callback {
     String(repeating: " ", count: isTerminal ? max(0, barLength - text.count) : 0)
   }
 
-  private func percent(_ part: Double) -> String { fixed(100 * part, 2) + " %" }
+  private func percent(_ part: Double) -> String { (100 * part).fixed(2) + " %" }
 }

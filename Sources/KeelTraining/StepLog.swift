@@ -37,9 +37,6 @@ final class StepLog {
   /// The most micro-batches that one step may have.
   static var largestStep: Int { capacity }
 
-  /// Forgets what was not read.
-  func clear() { rows = [] }
-
   /// Copies the values of a micro-batch into its row.
   func record(_ row: Row, loss: Tensor, right: Tensor?, norm: NDArray?) throws(TrainingError) {
     let start = rows.count * 4

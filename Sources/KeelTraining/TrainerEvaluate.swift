@@ -1,3 +1,4 @@
+import Glibc
 public import KeelAutograd
 import KeelBackend
 public import KeelData
@@ -111,10 +112,10 @@ extension Trainer {
     switch loss {
     case .softmaxCrossEntropy:
       let largest = Double(row.max() ?? 0)
-      let powers = row.map { exponential(Double($0) - largest) }
+      let powers = row.map { exp(Double($0) - largest) }
       let sum = powers.reduce(0, +)
       return powers.map { Float($0 / sum) }
-    case .sigmoidCrossEntropy: return row.map { Float(1 / (1 + exponential(-Double($0)))) }
+    case .sigmoidCrossEntropy: return row.map { Float(1 / (1 + exp(-Double($0)))) }
     case .meanSquaredError, .meanAbsoluteError, .huber: return Array(row)
     }
   }

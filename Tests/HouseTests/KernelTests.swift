@@ -68,13 +68,6 @@ import Testing
     }
   }
 
-  @Test func everyProgramIsEmbedded() throws {
-    let table = try House.files("Kernels", ".c").map(\.text).joined()
-    for file in try House.files("Kernels/Programs", ".cl") {
-      #expect(table.contains("Programs/\(file.name)\""), "\(file.path)")
-    }
-  }
-
   /// `global_norm_clip` is `GlobalNormClip` in Swift, `convolution2d` is `Convolution2D`.
   private func stem(_ operation: OperationName) -> String {
     operation.rawValue.split(separator: "_").map { $0.prefix(1).uppercased() + $0.dropFirst() }

@@ -1,3 +1,5 @@
+import KeelBackend
+
 /// An axis: which values it shows, and where its ticks are.
 struct PlotScale {
   let low: Double
@@ -46,5 +48,5 @@ struct PlotScale {
   func place(_ value: Double) -> Double { (value - low) / (high - low) }
 
   /// The text of a tick.
-  func label(_ tick: Double) -> String { fixed(tick, decimals) }
+  func label(_ tick: Double) -> String { tick.fixed(decimals) }
 }

@@ -1,3 +1,5 @@
+import KeelBackend
+
 /// A picture of a training: loss and accuracy over epochs, for training and validation.
 public struct Report {
   private let history: History
@@ -33,11 +35,11 @@ public struct Report {
 
   private var headline: String {
     guard let last = history.epochs.last else { return "\(history.steps.count) steps" }
-    var text = "\(last.epoch) epochs, \(last.step) steps: loss \(fixed(last.loss, 4))"
-    if let accuracy = last.accuracy { text += ", accuracy \(fixed(100 * accuracy, 2)) %" }
-    if let loss = last.validationLoss { text += "; validation loss \(fixed(loss, 4))" }
+    var text = "\(last.epoch) epochs, \(last.step) steps: loss \(last.loss.fixed(4))"
+    if let accuracy = last.accuracy { text += ", accuracy \((100 * accuracy).fixed(2)) %" }
+    if let loss = last.validationLoss { text += "; validation loss \(loss.fixed(4))" }
     if let accuracy = last.validationAccuracy {
-      text += ", accuracy \(fixed(100 * accuracy, 2)) %"
+      text += ", accuracy \((100 * accuracy).fixed(2)) %"
     }
     return text
   }

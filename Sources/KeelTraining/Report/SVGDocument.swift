@@ -1,3 +1,5 @@
+import KeelBackend
+
 /// A drawing as SVG text, with as few elements as plots need.
 struct SVGDocument {
   enum Anchor: String { case start, middle, end }
@@ -68,5 +70,5 @@ struct SVGDocument {
   }
 
   /// Two decimals; what is not finite would make the file invalid.
-  private func number(_ value: Double) -> String { value.isFinite ? fixed(value, 2) : "0" }
+  private func number(_ value: Double) -> String { value.isFinite ? value.fixed(2) : "0" }
 }
