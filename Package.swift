@@ -54,30 +54,40 @@ let package = Package(
     .target(
       name: "KeelCases", dependencies: ["KeelBackend", "KeelAutograd"], swiftSettings: swift),
 
-    // Floor 4: training.
+    // Floor 4: what keeps training upright. Floor 5: training.
+    .target(
+      name: "KeelStability", dependencies: ["KeelBackend", "KeelAutograd", "KeelNN", "KeelData"],
+      swiftSettings: swift),
     .target(
       name: "KeelTraining",
-      dependencies: ["KeelBackend", "KeelAutograd", "KeelNN", "KeelData"],
+      dependencies: ["KeelBackend", "KeelAutograd", "KeelNN", "KeelData", "KeelStability", log],
       swiftSettings: swift),
 
-    // Floor 5: the umbrella, the only importer of both devices.
+    // Floor 6: the umbrella, the only importer of both devices.
     .target(
       name: "Keel",
       dependencies: [
         "KeelBackend", "KeelCPU", "KeelOpenCL", "KeelAutograd", "KeelNN", "KeelData",
-        "KeelTraining",
+        "KeelStability", "KeelTraining",
       ],
       swiftSettings: swift),
 
-    // Floor 6: the command line and the benchmark harness.
+    // Floor 7: the explosion lab and the studies, the benchmark harness, the command line.
+    .target(
+      name: "KeelStudies",
+      dependencies: [
+        "Keel", "KeelBackend", "KeelAutograd", "KeelNN", "KeelData", "KeelStability",
+        "KeelTraining",
+      ],
+      swiftSettings: swift),
     .target(
       name: "KeelBenchmarks", dependencies: ["Keel", "KeelBackend", "KeelAutograd", "KeelCases"],
       path: "Benchmarks", exclude: ["Baselines", "Peers"], swiftSettings: swift),
     .executableTarget(
       name: "KeelCommand",
       dependencies: [
-        "Keel", "KeelBackend", "KeelAutograd", "KeelNN", "KeelData", "KeelTraining", "KeelCases",
-        "KeelCPU", "KeelOpenCL", "KeelBenchmarks", argumentParser, log,
+        "Keel", "KeelBackend", "KeelAutograd", "KeelNN", "KeelData", "KeelStability",
+        "KeelTraining", "KeelCases", "KeelCPU", "KeelOpenCL", "KeelStudies", "KeelBenchmarks", argumentParser, log,
       ],
       swiftSettings: swift),
 
@@ -95,15 +105,26 @@ let package = Package(
       name: "KeelNNTests", dependencies: ["Keel", "KeelNN", "KeelAutograd", "KeelBackend"],
       swiftSettings: swift),
     .testTarget(
+      name: "KeelStabilityTests",
+      dependencies: [
+        "Keel", "KeelStability", "KeelNN", "KeelData", "KeelAutograd", "KeelBackend", "KeelCPU",
+        "KeelOpenCL",
+      ],
+      swiftSettings: swift),
+    .testTarget(
       name: "KeelTrainingTests",
       dependencies: [
-        "Keel", "KeelTraining", "KeelNN", "KeelData", "KeelBackend", "KeelCPU", "KeelOpenCL",
+        "Keel", "KeelTraining", "KeelStability", "KeelNN", "KeelData", "KeelAutograd",
+        "KeelBackend", "KeelCPU", "KeelOpenCL",
       ],
       swiftSettings: swift),
     .testTarget(
       name: "KeelCasesTests",
       dependencies: ["KeelCases", "KeelBackend", "KeelAutograd", "KeelCPU", "KeelOpenCL", "Keel"],
       swiftSettings: swift),
+    .testTarget(
+      name: "KeelStudiesTests",
+      dependencies: ["Keel", "KeelStudies", "KeelStability", "KeelBackend"], swiftSettings: swift),
     .testTarget(name: "KeelTests", dependencies: ["Keel"], swiftSettings: swift),
     .testTarget(
       name: "KeelCommandTests", dependencies: ["KeelCommand", "KeelData"], swiftSettings: swift),

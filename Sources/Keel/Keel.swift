@@ -3,4 +3,5 @@
 @_exported public import KeelBackend
 @_exported public import KeelData
 @_exported public import KeelNN
+@_exported public import KeelStability
 @_exported public import KeelTraining

@@ -12,7 +12,7 @@ public import KeelBackend
 ///     try scope.child("inner", &inner, input: input)
 ///   }
 ///   func callAsFunction(_ x: Tensor, _ pass: Pass) throws(TensorError) -> Tensor {
-///     try x + inner(x, pass)
+///     try x + pass.run(inner, as: "inner", on: x)
 ///   }
 /// }
 /// ```
@@ -48,6 +48,10 @@ public struct Pass {
   public let seed: UInt64
   /// What selects fresh random numbers: the number of the training pass.
   public let step: UInt64
+  /// The path of the layer that computes; known while somebody watches.
+  package var path = ""
+  /// Who watches.
+  package var observer: (any LayerObserver)?
 
   package init(isTraining: Bool, seed: UInt64, step: UInt64) {
     self.isTraining = isTraining

@@ -29,7 +29,8 @@ public final class Model {
   public let layers: [LayerSummary]
 
   package let arena: ParameterArena
-  private let network: any Layer
+  /// The layers, built.
+  package let network: any Layer
   private let parameterOfLeaf: [ObjectIdentifier: Parameter]
   private var passes: UInt64 = 0
 

@@ -99,7 +99,7 @@ package final class ParameterArena {
 
   /// Uploads the scales: 0 for frozen parameters, decay only where it applies. Gradients of frozen
   /// parameters become 0, so that they count in no norm.
-  func writeScales(_ all: [Parameter]) throws(TensorError) {
+  package func writeScales(_ all: [Parameter]) throws(TensorError) {
     var values = [Float](repeating: 0, count: scales.count)
     for parameter in all {
       guard let place = parameter.place else { continue }
@@ -119,7 +119,7 @@ package final class ParameterArena {
   }
 
   /// Buffers of zeros as large as the parameters: an optimizer's moments.
-  func makeMoments(_ number: Int) throws(TensorError) -> [NDArray] {
+  package func makeMoments(_ number: Int) throws(TensorError) -> [NDArray] {
     try onDevice { () throws(DeviceError) in
       var moments: [NDArray] = []
       for _ in 0..<number {

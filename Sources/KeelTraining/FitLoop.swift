@@ -2,6 +2,7 @@ import KeelAutograd
 import KeelBackend
 import KeelData
 import KeelNN
+import KeelStability
 
 /// One call of `fit`: steps, reads, epochs, checkpoints, in this order and nowhere else.
 final class FitLoop {

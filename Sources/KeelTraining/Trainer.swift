@@ -1,6 +1,7 @@
 import KeelBackend
 public import KeelData
 public import KeelNN
+public import KeelStability
 
 extension Model {
   /// Joins the model with what training needs.

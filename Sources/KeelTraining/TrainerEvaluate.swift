@@ -3,6 +3,7 @@ public import KeelAutograd
 import KeelBackend
 public import KeelData
 import KeelNN
+import KeelStability
 
 extension Trainer {
   /// The loss and accuracy on data, with dropout off and running statistics in use.

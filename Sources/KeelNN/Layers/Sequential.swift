@@ -17,12 +17,23 @@ public import KeelBackend
 public struct Sequential: Layer {
   /// The layers, first to last.
   public private(set) var layers: [any Layer]
+  /// Their names, once built.
+  package private(set) var names: [String] = []
+  /// Where the program lists them, if it is known.
+  private let sources: [SourceLocation?]
 
   /// The layers of an array.
-  public init(_ layers: [any Layer]) { self.layers = layers }
+  public init(_ layers: [any Layer]) {
+    self.layers = layers
+    sources = layers.map { _ in nil }
+  }
 
   /// The layers that a block lists; `if` and `for` may choose among them.
-  public init(@LayerBuilder _ layers: () -> [any Layer]) { self.layers = layers() }
+  public init(@LayerBuilder _ layers: () -> [ListedLayer]) {
+    let listed = layers()
+    self.layers = listed.map(\.layer)
+    sources = listed.map(\.source)
+  }
 
   /// Builds the layers in turn.
   public mutating func build(
@@ -31,6 +42,7 @@ public struct Sequential: Layer {
     guard !layers.isEmpty else { throw scope.refusal("at least one layer", gotText: "none") }
     var shape = input
     var numbers: [String: Int] = [:]
+    names = []
     for i in layers.indices {
       let name: String
       if let named = layers[i] as? NamedLayer {
@@ -40,6 +52,7 @@ public struct Sequential: Layer {
         numbers[base, default: 0] += 1
         name = "\(base)\(numbers[base, default: 1])"
       }
+      names.append(name)
       shape = try scope.child(name, &layers[i], input: shape)
     }
     return shape
@@ -48,7 +61,10 @@ public struct Sequential: Layer {
   /// The output of the last layer.
   public func callAsFunction(_ x: Tensor, _ pass: Pass) throws(TensorError) -> Tensor {
     var x = x
-    for layer in layers { x = try layer(x, pass) }
+    for (number, layer) in layers.enumerated() {
+      let name = number < names.count ? names[number] : "\(number)"
+      x = try pass.run(layer, as: name, on: x, source: sources[number])
+    }
     return x
   }
 
@@ -84,21 +100,41 @@ public struct NamedLayer: Layer {
   }
 }
 
+/// A layer as a block lists it.
+public struct ListedLayer {
+  /// The layer.
+  public var layer: any Layer
+  /// Where the program lists it.
+  public var source: SourceLocation?
+}
+
 /// Collects the layers of a block.
 @resultBuilder
 public enum LayerBuilder {
   /// One layer.
-  public static func buildExpression(_ layer: any Layer) -> [any Layer] { [layer] }
+  public static func buildExpression(
+    _ layer: any Layer, file: String = #fileID, line: Int = #line
+  ) -> [ListedLayer] {
+    [ListedLayer(layer: layer, source: SourceLocation(file: file, line: line))]
+  }
   /// Several at once.
-  public static func buildExpression(_ layers: [any Layer]) -> [any Layer] { layers }
+  public static func buildExpression(
+    _ layers: [any Layer], file: String = #fileID, line: Int = #line
+  ) -> [ListedLayer] {
+    layers.map { ListedLayer(layer: $0, source: SourceLocation(file: file, line: line)) }
+  }
   /// A list.
-  public static func buildBlock(_ parts: [any Layer]...) -> [any Layer] { parts.flatMap { $0 } }
+  public static func buildBlock(_ parts: [ListedLayer]...) -> [ListedLayer] {
+    parts.flatMap { $0 }
+  }
   /// An `if` without `else`.
-  public static func buildOptional(_ part: [any Layer]?) -> [any Layer] { part ?? [] }
+  public static func buildOptional(_ part: [ListedLayer]?) -> [ListedLayer] { part ?? [] }
   /// The first branch.
-  public static func buildEither(first part: [any Layer]) -> [any Layer] { part }
+  public static func buildEither(first part: [ListedLayer]) -> [ListedLayer] { part }
   /// The other branch.
-  public static func buildEither(second part: [any Layer]) -> [any Layer] { part }
+  public static func buildEither(second part: [ListedLayer]) -> [ListedLayer] { part }
   /// A `for`.
-  public static func buildArray(_ parts: [[any Layer]]) -> [any Layer] { parts.flatMap { $0 } }
+  public static func buildArray(_ parts: [[ListedLayer]]) -> [ListedLayer] {
+    parts.flatMap { $0 }
+  }
 }

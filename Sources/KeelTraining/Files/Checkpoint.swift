@@ -2,6 +2,7 @@ import KeelAutograd
 import KeelBackend
 import KeelData
 public import KeelNN
+import KeelStability
 
 extension Model {
   /// Writes parameters and states to a safetensors file, atomically.

@@ -1,6 +1,7 @@
 public import KeelBackend
 import KeelData
 public import KeelNN
+import KeelStability
 
 /// What a run is, for people and for going on with it: the contents of `run.json`.
 public struct RunDescription: Hashable, Sendable, Codable {

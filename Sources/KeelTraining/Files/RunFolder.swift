@@ -3,6 +3,7 @@ import Glibc
 public import KeelBackend
 import KeelData
 import KeelNN
+import KeelStability
 
 /// The folder of a run: `run.json`, `checkpoint.safetensors`, `history.csv`, `history.json` and
 /// `report.svg`. Every file is replaced as a whole: its name shows the old or the new content.

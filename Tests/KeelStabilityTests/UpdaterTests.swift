@@ -2,6 +2,7 @@ import Keel
 import KeelAutograd
 import KeelBackend
 import KeelNN
+import KeelStability
 import Testing
 
 /// What optimizers do to weights.

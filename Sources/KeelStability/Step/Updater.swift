@@ -1,5 +1,6 @@
 import KeelAutograd
 public import KeelBackend
+public import KeelNN
 
 /// An optimizer at work on a model: its moments, its step count, and the update.
 ///
