@@ -1,0 +1,108 @@
+/// The fields of a step's decision: 16 float32 on the device, written by ``StepControlBackend`` and
+/// ``GradientClipBackend``, read by the optimizer's launch and, in batches, by the host.
+package enum DecisionField: Int, CaseIterable, Sendable {
+  /// The norm of all gradients, before clipping.
+  case norm
+  /// What the optimizer multiplies every gradient by.
+  case coefficient
+  /// 1 where the step changes parameters, 0 where it does not.
+  case applies
+  /// The learning rate of the step.
+  case learningRate
+  /// Adam's bias corrections of the step, 1 / (1 - beta^t).
+  case correction1, correction2
+  /// The amplitude of the step's gradient noise.
+  case noise
+  /// The largest magnitude of all gradients, before clipping.
+  case largest
+  /// The norm of all gradients after the clip chain.
+  case clippedNorm
+  /// The first tensor with an element that is not finite; -1 if there is none, -2 if only the loss
+  /// is not finite.
+  case faultyTensor
+  /// How many elements are not finite.
+  case faults
+  /// A ``StepVerdict``.
+  case verdict
+  /// The smallest factor that the clip chain multiplied a gradient by; 1 where it did nothing.
+  case factor
+  /// How many updates there were before this step; only whether it is 0 is exact for ever.
+  case updates
+  /// 0.
+  case reserved1, reserved2
+
+  /// Fields of a decision.
+  package static let count = 16
+}
+
+/// What became of a step.
+package enum StepVerdict: Int, Sendable {
+  /// Parameters changed as the optimizer said.
+  case applied
+  /// The same, with gradients that clipping changed.
+  case clipped
+  /// Nothing changed: a gradient or the loss was not finite.
+  case skipped
+  /// Nothing changed: an earlier step had halted the training, which the host has yet to see.
+  case halted
+  /// Elements that were not finite were replaced, and the step taken.
+  case repaired
+}
+
+/// What a step does about gradients that are not finite.
+package struct FaultRule: Hashable, Sendable {
+  package enum Action: Int, Sendable {
+    /// Leave everything as it is and go on with the next step.
+    case skip
+    /// Leave everything as it is until the host has seen it.
+    case halt
+    /// Take the step: the gradients are repaired, see ``GradientClipBackend``.
+    case repair
+  }
+  package var action: Action
+  /// Skips in a row after which the training halts.
+  package var maximumSkips: Int
+
+  package init(_ action: Action, maximumSkips: Int) {
+    self.action = action
+    self.maximumSkips = maximumSkips
+  }
+}
+
+/// The numbers that steps count on the device: 4 int32.
+package enum CounterField: Int, Sendable {
+  /// Updates since the schedule's first row.
+  case row
+  /// Skips in a row.
+  case skipsInARow
+  /// 1 once halted.
+  case halted
+  /// Skips in all.
+  case skips
+
+  package static let count = 4
+}
+
+/// Decides on the device whether and how a step is taken, so that no step waits for the host.
+package protocol StepControlBackend {
+  /// Writes a decision from what the telescope saw.
+  ///
+  /// With h = counters.halted, bad = faults[0] > 0 or the loss is not finite, r = counters.row:
+  /// - norm, largest, faults, faultyTensor from the reading (-2 if only the loss is bad);
+  ///   clippedNorm = norm; coefficient = factor = 1; updates = firstUpdate + r;
+  ///   learningRate, correction1, correction2, noise = schedule row r.
+  /// - h: applies = 0, verdict halted; counters stay.
+  /// - bad and the rule does not repair (or the loss is bad): applies = 0, verdict skipped,
+  ///   skipsInARow += 1, skips += 1; halted = 1 if the rule halts or skipsInARow > maximumSkips.
+  /// - else: applies = 1, verdict applied (repaired if bad), skipsInARow = 0, row = r + 1.
+  ///
+  /// - Parameters:
+  ///   - loss: one float32, or nil.
+  ///   - schedule: rows x 4, float32: learning rate, both corrections, noise amplitude. The caller
+  ///     sees to it that r stays below the rows; a larger r takes the last row.
+  ///   - firstUpdate: how many updates there were before the first row.
+  func beginStep(
+    _ reading: TelescopeReading, loss: NDArray?, schedule: NDArray, firstUpdate: UInt64,
+    _ rule: FaultRule, counters: NDArray, into decision: NDArray
+  ) throws(DeviceError)
+}
