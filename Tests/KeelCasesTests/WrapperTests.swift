@@ -18,9 +18,9 @@ extension CaseTests {
 
       func intercept(
         _ operation: OperationName, method: String, inputs: [NDArray], outputs: [NDArray],
-        _ body: () throws(DeviceError) -> Void
+        _ body: DeviceCall
       ) throws(DeviceError) {
-        try body()
+        try body(inner, inputs, outputs)
         guard operation == .softmax, let out = outputs.first else { return }
         let wider = NDArray(
           storage: out.storage, byteOffset: out.byteOffset, shape: [out.count + 1],
@@ -45,9 +45,9 @@ extension CaseTests {
 
       func intercept(
         _ operation: OperationName, method: String, inputs: [NDArray], outputs: [NDArray],
-        _ body: () throws(DeviceError) -> Void
+        _ body: DeviceCall
       ) throws(DeviceError) {
-        try body()
+        try body(inner, inputs, outputs)
         guard let out = outputs.first, let last = out.shape.count.advanced(by: -1).positive
         else { return }
         switch out.dtype {

@@ -39,9 +39,9 @@ package final class GuardedBackend: InterceptingBackend {
 
   package func intercept(
     _ operation: OperationName, method: String, inputs: [NDArray], outputs: [NDArray],
-    _ body: () throws(DeviceError) -> Void
+    _ body: DeviceCall
   ) throws(DeviceError) {
-    try body()
+    try body(inner, inputs, outputs)
     for output in outputs where try !isIntact(output.storage) {
       throw .guardOverwritten(operation: method)
     }

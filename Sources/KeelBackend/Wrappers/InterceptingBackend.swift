@@ -1,3 +1,8 @@
+/// One call of the contract, made on a device with arrays of that device.
+package typealias DeviceCall = (
+  _ device: any Backend, _ inputs: [NDArray], _ outputs: [NDArray]
+) throws(DeviceError) -> Void
+
 /// A device around a device: forwards every method of the contract, each through ``intercept``.
 ///
 /// What a conforming type does around an operation it does for all of them; none of the
@@ -6,16 +11,18 @@ package protocol InterceptingBackend: Backend {
   /// The device that does the work.
   var inner: any Backend { get }
 
-  /// Runs one operation.
+  /// Runs one operation: `body(inner, inputs, outputs)`, and what else the wrapper is for.
   ///
   /// - Parameters:
   ///   - operation: its family.
   ///   - method: the contract's method, such as `matmul(_:_:_:_:into:)`.
   ///   - inputs: the arrays it reads.
   ///   - outputs: the arrays it writes (some of which it may read too).
+  ///   - body: the call as a function of a device and of arrays on it, in the order of `inputs`
+  ///     and `outputs`: a wrapper may make it on another device with copies.
   func intercept(
     _ operation: OperationName, method: String, inputs: [NDArray], outputs: [NDArray],
-    _ body: () throws(DeviceError) -> Void
+    _ body: DeviceCall
   ) throws(DeviceError)
 }
 
@@ -44,7 +51,8 @@ extension InterceptingBackend {
     _ expression: Expression, _ inputs: [NDArray], into out: NDArray
   ) throws(DeviceError) {
     try intercept(.pointwise, method: #function, inputs: inputs, outputs: [out]) {
-      () throws(DeviceError) in try inner.pointwise(expression, inputs, into: out)
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.pointwise(expression, inputs, into: outputs[0])
     }
   }
 
@@ -54,8 +62,10 @@ extension InterceptingBackend {
   ) throws(DeviceError) {
     let outputs = [dz, db].compactMap { $0 }
     try intercept(.biasActivation, method: #function, inputs: [y, dy], outputs: outputs) {
-      () throws(DeviceError) in
-      try inner.biasActivationGradient(output: y, upstream: dy, activation, into: dz, bias: db)
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.biasActivationGradient(
+        output: inputs[0], upstream: inputs[1], activation, into: dz == nil ? nil : outputs[0],
+        bias: db == nil ? nil : outputs[outputs.count - 1])
     }
   }
 
@@ -63,19 +73,21 @@ extension InterceptingBackend {
     _ kind: ReductionKind, _ x: NDArray, axes: [Int], into out: NDArray
   ) throws(DeviceError) {
     try intercept(.reduction, method: #function, inputs: [x], outputs: [out]) {
-      () throws(DeviceError) in try inner.reduce(kind, x, axes: axes, into: out)
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.reduce(kind, inputs[0], axes: axes, into: outputs[0])
     }
   }
 
   package func argmax(_ x: NDArray, axis: Int, into out: NDArray) throws(DeviceError) {
     try intercept(.argmax, method: #function, inputs: [x], outputs: [out]) {
-      () throws(DeviceError) in try inner.argmax(x, axis: axis, into: out)
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.argmax(inputs[0], axis: axis, into: outputs[0])
     }
   }
 
   package func fill(_ out: NDArray, with value: Float) throws(DeviceError) {
     try intercept(.fill, method: #function, inputs: [], outputs: [out]) {
-      () throws(DeviceError) in try inner.fill(out, with: value)
+      (device, _, outputs) throws(DeviceError) in try device.fill(outputs[0], with: value)
     }
   }
 
@@ -84,8 +96,8 @@ extension InterceptingBackend {
     extents: [Int]
   ) throws(DeviceError) {
     try intercept(.stridedCopy, method: #function, inputs: [x], outputs: [out]) {
-      () throws(DeviceError) in
-      try inner.stridedCopy(x, source, into: out, destination, extents: extents)
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.stridedCopy(inputs[0], source, into: outputs[0], destination, extents: extents)
     }
   }
 
@@ -94,8 +106,9 @@ extension InterceptingBackend {
     into out: NDArray
   ) throws(DeviceError) {
     try intercept(.gather, method: #function, inputs: [x, indices], outputs: [out]) {
-      () throws(DeviceError) in
-      try inner.gather(x, indices, outer: outer, extent: extent, inner: innerExtent, into: out)
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.gather(
+        inputs[0], inputs[1], outer: outer, extent: extent, inner: innerExtent, into: outputs[0])
     }
   }
 
@@ -104,15 +117,17 @@ extension InterceptingBackend {
     into dx: NDArray
   ) throws(DeviceError) {
     try intercept(.gather, method: #function, inputs: [dy, indices], outputs: [dx]) {
-      () throws(DeviceError) in
-      try inner.gatherGradient(
-        upstream: dy, indices, outer: outer, extent: extent, inner: innerExtent, into: dx)
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.gatherGradient(
+        upstream: inputs[0], inputs[1], outer: outer, extent: extent, inner: innerExtent,
+        into: outputs[0])
     }
   }
 
   package func oneHot(_ indices: NDArray, into out: NDArray) throws(DeviceError) {
     try intercept(.oneHot, method: #function, inputs: [indices], outputs: [out]) {
-      () throws(DeviceError) in try inner.oneHot(indices, into: out)
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.oneHot(inputs[0], into: outputs[0])
     }
   }
 }
@@ -125,7 +140,9 @@ extension InterceptingBackend {
   ) throws(DeviceError) {
     let inputs = [a, b, epilogue.bias].compactMap { $0 }
     try intercept(.matmul, method: #function, inputs: inputs, outputs: [c]) {
-      () throws(DeviceError) in try inner.matmul(a, b, geometry, epilogue, into: c)
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.matmul(
+        inputs[0], inputs[1], geometry, epilogue.withBias(of: inputs[2...]), into: outputs[0])
     }
   }
 
@@ -135,8 +152,10 @@ extension InterceptingBackend {
   ) throws(DeviceError) {
     let inputs = [x, filter, epilogue.bias].compactMap { $0 }
     try intercept(.convolution2D, method: #function, inputs: inputs, outputs: [y]) {
-      () throws(DeviceError) in
-      try inner.convolution2D(x, filter: filter, geometry, epilogue, into: y)
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.convolution2D(
+        inputs[0], filter: inputs[1], geometry, epilogue.withBias(of: inputs[2...]),
+        into: outputs[0])
     }
   }
 
@@ -144,8 +163,9 @@ extension InterceptingBackend {
     upstream dy: NDArray, filter: NDArray, _ geometry: Convolution2DGeometry, into dx: NDArray
   ) throws(DeviceError) {
     try intercept(.convolution2D, method: #function, inputs: [dy, filter], outputs: [dx]) {
-      () throws(DeviceError) in
-      try inner.convolution2DInputGradient(upstream: dy, filter: filter, geometry, into: dx)
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.convolution2DInputGradient(
+        upstream: inputs[0], filter: inputs[1], geometry, into: outputs[0])
     }
   }
 
@@ -154,8 +174,9 @@ extension InterceptingBackend {
     into dfilter: NDArray
   ) throws(DeviceError) {
     try intercept(.convolution2D, method: #function, inputs: [x, dy], outputs: [dfilter]) {
-      () throws(DeviceError) in
-      try inner.convolution2DFilterGradient(x, upstream: dy, geometry, into: dfilter)
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.convolution2DFilterGradient(
+        inputs[0], upstream: inputs[1], geometry, into: outputs[0])
     }
   }
 
@@ -163,8 +184,8 @@ extension InterceptingBackend {
     _ x: NDArray, _ geometry: Pooling2DGeometry, into y: NDArray, indices: NDArray
   ) throws(DeviceError) {
     try intercept(.pooling2D, method: #function, inputs: [x], outputs: [y, indices]) {
-      () throws(DeviceError) in
-      try inner.maxPooling2D(x, geometry, into: y, indices: indices)
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.maxPooling2D(inputs[0], geometry, into: outputs[0], indices: outputs[1])
     }
   }
 
@@ -172,8 +193,9 @@ extension InterceptingBackend {
     upstream dy: NDArray, indices: NDArray, _ geometry: Pooling2DGeometry, into dx: NDArray
   ) throws(DeviceError) {
     try intercept(.pooling2D, method: #function, inputs: [dy, indices], outputs: [dx]) {
-      () throws(DeviceError) in
-      try inner.maxPooling2DGradient(upstream: dy, indices: indices, geometry, into: dx)
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.maxPooling2DGradient(
+        upstream: inputs[0], indices: inputs[1], geometry, into: outputs[0])
     }
   }
 
@@ -181,7 +203,8 @@ extension InterceptingBackend {
     _ x: NDArray, _ geometry: Pooling2DGeometry, into y: NDArray
   ) throws(DeviceError) {
     try intercept(.pooling2D, method: #function, inputs: [x], outputs: [y]) {
-      () throws(DeviceError) in try inner.averagePooling2D(x, geometry, into: y)
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.averagePooling2D(inputs[0], geometry, into: outputs[0])
     }
   }
 
@@ -189,8 +212,15 @@ extension InterceptingBackend {
     upstream dy: NDArray, _ geometry: Pooling2DGeometry, into dx: NDArray
   ) throws(DeviceError) {
     try intercept(.pooling2D, method: #function, inputs: [dy], outputs: [dx]) {
-      () throws(DeviceError) in
-      try inner.averagePooling2DGradient(upstream: dy, geometry, into: dx)
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.averagePooling2DGradient(upstream: inputs[0], geometry, into: outputs[0])
     }
+  }
+}
+
+extension Epilogue {
+  /// The same with another bias, the first of the arrays if there is one.
+  fileprivate func withBias(of arrays: ArraySlice<NDArray>) -> Epilogue {
+    Epilogue(bias: arrays.first, activation: activation)
   }
 }

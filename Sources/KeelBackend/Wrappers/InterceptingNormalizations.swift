@@ -8,11 +8,12 @@ extension InterceptingBackend {
     try intercept(
       .batchNormalization, method: #function, inputs: [x, gamma, beta],
       outputs: [y, mean, inverseDeviation, runningMean, runningVariance]
-    ) { () throws(DeviceError) in
-      try inner.batchNormalization(
-        x, gamma: gamma, beta: beta, epsilon: epsilon, activation, momentum: momentum,
-        runningMean: runningMean, runningVariance: runningVariance, into: y, mean: mean,
-        inverseDeviation: inverseDeviation)
+    ) { (device, inputs, outputs) throws(DeviceError) in
+      try device.batchNormalization(
+        inputs[0], gamma: inputs[1], beta: inputs[2], epsilon: epsilon, activation,
+        momentum: momentum,
+        runningMean: outputs[3], runningVariance: outputs[4], into: outputs[0], mean: outputs[1],
+        inverseDeviation: outputs[2])
     }
   }
 
@@ -23,10 +24,11 @@ extension InterceptingBackend {
     try intercept(
       .batchNormalization, method: #function, inputs: [x, gamma, beta, mean, variance],
       outputs: [y]
-    ) { () throws(DeviceError) in
-      try inner.batchNormalizationInference(
-        x, gamma: gamma, beta: beta, mean: mean, variance: variance, epsilon: epsilon,
-        activation, into: y)
+    ) { (device, inputs, outputs) throws(DeviceError) in
+      try device.batchNormalizationInference(
+        inputs[0], gamma: inputs[1], beta: inputs[2], mean: inputs[3], variance: inputs[4],
+        epsilon: epsilon,
+        activation, into: outputs[0])
     }
   }
 
@@ -38,10 +40,11 @@ extension InterceptingBackend {
     try intercept(
       .batchNormalization, method: #function, inputs: [x, y, dy, gamma, mean, inverseDeviation],
       outputs: [dx, dgamma, dbeta].compactMap { $0 }
-    ) { () throws(DeviceError) in
-      try inner.batchNormalizationGradient(
-        x, output: y, upstream: dy, gamma: gamma, mean: mean,
-        inverseDeviation: inverseDeviation, activation, into: dx, dgamma: dgamma, dbeta: dbeta)
+    ) { (device, inputs, outputs) throws(DeviceError) in
+      try device.batchNormalizationGradient(
+        inputs[0], output: inputs[1], upstream: inputs[2], gamma: inputs[3], mean: inputs[4],
+        inverseDeviation: inputs[5], activation, into: dx == nil ? nil : outputs[0],
+        dgamma: outputs[outputs.count - 2], dbeta: outputs[outputs.count - 1])
     }
   }
 
@@ -52,10 +55,11 @@ extension InterceptingBackend {
     try intercept(
       .layerNormalization, method: #function, inputs: [x, gamma, beta],
       outputs: [y, mean, inverseDeviation]
-    ) { () throws(DeviceError) in
-      try inner.layerNormalization(
-        x, gamma: gamma, beta: beta, epsilon: epsilon, into: y, mean: mean,
-        inverseDeviation: inverseDeviation)
+    ) { (device, inputs, outputs) throws(DeviceError) in
+      try device.layerNormalization(
+        inputs[0], gamma: inputs[1], beta: inputs[2], epsilon: epsilon, into: outputs[0],
+        mean: outputs[1],
+        inverseDeviation: outputs[2])
     }
   }
 
@@ -66,16 +70,19 @@ extension InterceptingBackend {
     try intercept(
       .layerNormalization, method: #function, inputs: [x, dy, gamma, mean, inverseDeviation],
       outputs: [dx, dgamma, dbeta].compactMap { $0 }
-    ) { () throws(DeviceError) in
-      try inner.layerNormalizationGradient(
-        x, upstream: dy, gamma: gamma, mean: mean, inverseDeviation: inverseDeviation,
-        into: dx, dgamma: dgamma, dbeta: dbeta)
+    ) { (device, inputs, outputs) throws(DeviceError) in
+      try device.layerNormalizationGradient(
+        inputs[0], upstream: inputs[1], gamma: inputs[2], mean: inputs[3],
+        inverseDeviation: inputs[4],
+        into: dx == nil ? nil : outputs[0], dgamma: outputs[outputs.count - 2],
+        dbeta: outputs[outputs.count - 1])
     }
   }
 
   package func softmax(_ x: NDArray, into y: NDArray) throws(DeviceError) {
     try intercept(.softmax, method: #function, inputs: [x], outputs: [y]) {
-      () throws(DeviceError) in try inner.softmax(x, into: y)
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.softmax(inputs[0], into: outputs[0])
     }
   }
 
@@ -83,13 +90,15 @@ extension InterceptingBackend {
     output y: NDArray, upstream dy: NDArray, into dx: NDArray
   ) throws(DeviceError) {
     try intercept(.softmax, method: #function, inputs: [y, dy], outputs: [dx]) {
-      () throws(DeviceError) in try inner.softmaxGradient(output: y, upstream: dy, into: dx)
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.softmaxGradient(output: inputs[0], upstream: inputs[1], into: outputs[0])
     }
   }
 
   package func logSoftmax(_ x: NDArray, into y: NDArray) throws(DeviceError) {
     try intercept(.softmax, method: #function, inputs: [x], outputs: [y]) {
-      () throws(DeviceError) in try inner.logSoftmax(x, into: y)
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.logSoftmax(inputs[0], into: outputs[0])
     }
   }
 
@@ -97,7 +106,8 @@ extension InterceptingBackend {
     output y: NDArray, upstream dy: NDArray, into dx: NDArray
   ) throws(DeviceError) {
     try intercept(.softmax, method: #function, inputs: [y, dy], outputs: [dx]) {
-      () throws(DeviceError) in try inner.logSoftmaxGradient(output: y, upstream: dy, into: dx)
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.logSoftmaxGradient(output: inputs[0], upstream: inputs[1], into: outputs[0])
     }
   }
 
@@ -106,9 +116,9 @@ extension InterceptingBackend {
   ) throws(DeviceError) {
     try intercept(
       .softmaxCrossEntropy, method: #function, inputs: [x, labels], outputs: [losses, logSums]
-    ) { () throws(DeviceError) in
-      try inner.softmaxCrossEntropy(
-        x, labels: labels, smoothing: smoothing, into: losses, logSums: logSums)
+    ) { (device, inputs, outputs) throws(DeviceError) in
+      try device.softmaxCrossEntropy(
+        inputs[0], labels: inputs[1], smoothing: smoothing, into: outputs[0], logSums: outputs[1])
     }
   }
 
@@ -119,15 +129,16 @@ extension InterceptingBackend {
     try intercept(
       .softmaxCrossEntropy, method: #function, inputs: [x, labels, logSums, dlosses],
       outputs: [dx]
-    ) { () throws(DeviceError) in
-      try inner.softmaxCrossEntropyGradient(
-        x, labels: labels, smoothing: smoothing, logSums: logSums, upstream: dlosses, into: dx)
+    ) { (device, inputs, outputs) throws(DeviceError) in
+      try device.softmaxCrossEntropyGradient(
+        inputs[0], labels: inputs[1], smoothing: smoothing, logSums: inputs[2], upstream: inputs[3],
+        into: outputs[0])
     }
   }
 
   package func randomBits(_ key: RandomKey, into out: NDArray) throws(DeviceError) {
     try intercept(.random, method: #function, inputs: [], outputs: [out]) {
-      () throws(DeviceError) in try inner.randomBits(key, into: out)
+      (device, _, outputs) throws(DeviceError) in try device.randomBits(key, into: outputs[0])
     }
   }
 
@@ -135,7 +146,8 @@ extension InterceptingBackend {
     _ key: RandomKey, low: Float, high: Float, into out: NDArray
   ) throws(DeviceError) {
     try intercept(.random, method: #function, inputs: [], outputs: [out]) {
-      () throws(DeviceError) in try inner.randomUniform(key, low: low, high: high, into: out)
+      (device, _, outputs) throws(DeviceError) in
+      try device.randomUniform(key, low: low, high: high, into: outputs[0])
     }
   }
 
@@ -143,7 +155,8 @@ extension InterceptingBackend {
     _ x: NDArray, rate: Float, _ key: RandomKey, into y: NDArray
   ) throws(DeviceError) {
     try intercept(.dropout, method: #function, inputs: [x], outputs: [y]) {
-      () throws(DeviceError) in try inner.dropout(x, rate: rate, key, into: y)
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.dropout(inputs[0], rate: rate, key, into: outputs[0])
     }
   }
 
@@ -151,7 +164,8 @@ extension InterceptingBackend {
     _ g: NDArray, limit: Float?, into summary: NDArray
   ) throws(DeviceError) {
     try intercept(.globalNormClip, method: #function, inputs: [g], outputs: [summary]) {
-      () throws(DeviceError) in try inner.globalNormClip(g, limit: limit, into: summary)
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.globalNormClip(inputs[0], limit: limit, into: outputs[0])
     }
   }
 
@@ -162,16 +176,17 @@ extension InterceptingBackend {
     let inputs = [gradients, scales, summary].compactMap { $0 }
     try intercept(
       .optimizerStep, method: #function, inputs: inputs, outputs: [parameters] + moments
-    ) { () throws(DeviceError) in
-      try inner.optimizerStep(
-        update, parameters: parameters, gradients: gradients, moments: moments, scales: scales,
-        summary: summary)
+    ) { (device, inputs, outputs) throws(DeviceError) in
+      try device.optimizerStep(
+        update, parameters: outputs[0], gradients: inputs[0], moments: Array(outputs[1...]),
+        scales: inputs[1], summary: summary == nil ? nil : inputs[2])
     }
   }
 
   package func multiplyAddPeak(rounds: Int, into out: NDArray) throws(DeviceError) {
     try intercept(.multiplyAddPeak, method: #function, inputs: [], outputs: [out]) {
-      () throws(DeviceError) in try inner.multiplyAddPeak(rounds: rounds, into: out)
+      (device, _, outputs) throws(DeviceError) in
+      try device.multiplyAddPeak(rounds: rounds, into: outputs[0])
     }
   }
 }

@@ -29,12 +29,12 @@ package final class ProfilingBackend: InterceptingBackend {
 
   package func intercept(
     _ operation: OperationName, method: String, inputs: [NDArray], outputs: [NDArray],
-    _ body: () throws(DeviceError) -> Void
+    _ body: DeviceCall
   ) throws(DeviceError) {
     try inner.synchronize()
     let clock = ContinuousClock()
     let start = clock.now
-    try body()
+    try body(inner, inputs, outputs)
     try inner.synchronize()
     let duration = (clock.now - start).components
     let seconds = Double(duration.seconds) + Double(duration.attoseconds) * 1e-18
