@@ -69,6 +69,24 @@ static inline float16 keel_activation16(const float16 x, const uint kind, const 
   }
 }
 
+// The fields of a step's decision, in the order of Sources/KeelBackend/StepControl.swift.
+enum keel_decision {
+  KEEL_DECISION_NORM,
+  KEEL_DECISION_COEFFICIENT,
+  KEEL_DECISION_APPLIES,
+  KEEL_DECISION_LEARNING_RATE,
+  KEEL_DECISION_CORRECTION1,
+  KEEL_DECISION_CORRECTION2,
+  KEEL_DECISION_NOISE,
+  KEEL_DECISION_LARGEST,
+  KEEL_DECISION_CLIPPED_NORM,
+  KEEL_DECISION_FAULTY_TENSOR,
+  KEEL_DECISION_FAULTS,
+  KEEL_DECISION_VERDICT,
+  KEEL_DECISION_FACTOR,
+  KEEL_DECISION_UPDATES,
+};
+
 // Vectors and teams. KEEL_WIDTH elements make one `floats`; the KEEL_GROUP work-items of a team
 // share one piece of work and a local memory. CPU-class devices build with 16 and 1, GPUs with
 // 4 (or 1) and up to 256: one text then serves both, and the shape of every sum is a function of
