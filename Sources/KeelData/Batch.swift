@@ -12,6 +12,8 @@ public struct Batch: Sendable, Equatable {
   public let labels: [Int32]
   /// The place of each example in the data set.
   public let places: [Int32]
+  /// What the examples were joined with by MixUp or CutMix, if they were.
+  public let mix: Mix?
 
   /// The count of examples.
   public var count: Int { labels.count }

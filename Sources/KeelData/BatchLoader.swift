@@ -4,7 +4,7 @@ import Synchronization
 /// Cuts a data set into batches, in an order that depends on nothing but the seed and the epoch.
 ///
 /// Batch (epoch, step) is a pure function of the loader: any thread, device or resumed run gets
-/// the same one. Shuffled orders are Fisher–Yates permutations from Philox, keyed (seed, shuffle,
+/// the same one, augmentation included. Shuffled orders are Fisher–Yates permutations from Philox, keyed (seed, shuffle,
 /// epoch).
 public struct BatchLoader: Sendable {
   /// The data.
@@ -15,15 +15,22 @@ public struct BatchLoader: Sendable {
   public let shuffleSeed: UInt64?
   /// Whether a last batch with fewer examples is left out.
   public let dropsLast: Bool
+  /// The random changes of each example; nil for none.
+  public let augmentation: Augmentation?
+  /// The seed of the changes.
+  public let augmentationSeed: UInt64
+  /// How many threads change the examples of a batch; the bytes do not depend on it.
+  public let workers: Int
 
   private let orders = EpochOrders()
 
   /// A loader over a data set.
   ///
-  /// - Throws: ``DataError`` when the batch size is less than 1, or dropping the last batch would
-  ///   leave none.
+  /// - Throws: ``DataError`` when the batch size or the count of workers is less than 1, dropping
+  ///   the last batch would leave none, or the augmentation cannot work on such examples.
   public init(
-    _ dataset: Dataset, batchSize: Int, shuffleSeed: UInt64? = nil, dropLast: Bool = false
+    _ dataset: Dataset, batchSize: Int, shuffleSeed: UInt64? = nil, dropLast: Bool = false,
+    augmentation: Augmentation? = nil, augmentationSeed: UInt64 = 0, workers: Int = 2
   ) throws(DataError) {
     guard batchSize >= 1 else {
       throw DataError(.outOfRange, "a batch size of \(batchSize) is less than 1")
@@ -33,10 +40,17 @@ public struct BatchLoader: Sendable {
         .outOfRange, "a batch size of \(batchSize) exceeds the \(dataset.count) examples",
         remedy: "use smaller batches or keep the last one")
     }
+    guard workers >= 1 else {
+      throw DataError(.outOfRange, "\(workers) workers cannot prepare batches")
+    }
+    try augmentation?.validate(for: dataset.exampleShape)
     self.dataset = dataset
     self.batchSize = batchSize
     self.shuffleSeed = shuffleSeed
     self.dropsLast = dropLast
+    self.augmentation = augmentation
+    self.augmentationSeed = augmentationSeed
+    self.workers = workers
   }
 
   /// The count of batches in an epoch: examples / batch size, rounded up, or down when the last
@@ -62,11 +76,21 @@ public struct BatchLoader: Sendable {
     precondition((0..<stepsPerEpoch).contains(position.step))
     let start = position.step * batchSize
     let end = min(dataset.count - start, batchSize) + start
-    let places = order(epoch: position.epoch)[start..<end]
-    let (features, labels) = dataset.gather(places)
+    let places = Array(order(epoch: position.epoch)[start..<end])
+    let (gathered, labels) = dataset.gather(places)
+    var (features, mix): (Features, Mix?) = (gathered, nil)
+    if let augmentation {
+      let shape = dataset.exampleShape
+      features = augmentation.applied(
+        to: features, shape: shape, places: places, epoch: position.epoch,
+        seed: augmentationSeed, workers: workers)
+      (features, mix) = augmentation.mixed(
+        features, shape: shape, labels: labels, places: places, at: position,
+        seed: augmentationSeed)
+    }
     return Batch(
       position: position, exampleShape: dataset.exampleShape, features: features, labels: labels,
-      places: Array(places))
+      places: places, mix: mix)
   }
 
   /// The batches of an epoch, from a step on, prepared ahead on other threads.

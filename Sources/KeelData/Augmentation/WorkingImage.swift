@@ -1,0 +1,155 @@
+import KeelBackend
+
+/// One example while steps change it: numbers in `Double`, rounded only at the end.
+struct WorkingImage {
+  let height: Int
+  let width: Int
+  let channels: Int
+  /// What white is: 255 for bytes, 1 for numbers.
+  let white: Double
+  private(set) var pixels: [Double]
+  /// False until a step may have changed a number: then nothing is written back.
+  private(set) var isChanged = false
+  /// Where the last moved image was; kept so that no step allocates.
+  private var spare: [Double]
+  private var low = 0.0
+  private var high = 1.0
+
+  init(shape: Shape, white: Double) {
+    let isImage = shape.rank == 3
+    height = isImage ? shape[0] : 1
+    width = isImage ? shape[1] : shape.count
+    channels = isImage ? shape[2] : 1
+    self.white = white
+    pixels = [Double](repeating: 0, count: shape.count)
+    spare = pixels
+  }
+
+  /// Begins with another example.
+  mutating func load<Value: AugmentedNumber>(_ values: UnsafeMutableBufferPointer<Value>) {
+    (low, high) = (0, white)
+    for place in pixels.indices {
+      let number = values[place].number
+      pixels[place] = number
+      // Comparisons leave NaN out of the range and in the image.
+      if number < low { low = number }
+      if number > high { high = number }
+    }
+    isChanged = false
+  }
+
+  /// Replaces each number, kept in the range of the example.
+  mutating func map(_ body: (Double) -> Double) {
+    for place in pixels.indices {
+      let number = body(pixels[place])
+      pixels[place] = number < low ? low : number > high ? high : number
+    }
+    isChanged = true
+  }
+
+  /// The mean of all numbers.
+  var mean: Double { pixels.reduce(0, +) / Double(pixels.count) }
+
+  /// Sets the pixels of some rows and columns to black.
+  mutating func blacken(rows: Range<Int>, columns: Range<Int>) {
+    for row in rows {
+      for place
+        in ((row * width + columns.lowerBound) * channels)..<((row * width
+        + columns.upperBound) * channels)
+      { pixels[place] = 0 }
+    }
+    isChanged = true
+  }
+
+  /// Replaces each pixel by the one that stands at another place, or black.
+  mutating func rearrange(_ border: Augmentation.Border, _ source: (Int, Int) -> (Int, Int)) {
+    for row in 0..<height {
+      for column in 0..<width {
+        let (fromRow, fromColumn) = source(row, column)
+        let from = place(fromRow, fromColumn, border)
+        let to = (row * width + column) * channels
+        for channel in 0..<channels {
+          spare[to + channel] = from.map { pixels[$0 + channel] } ?? 0
+        }
+      }
+    }
+    swap(&pixels, &spare)
+    isChanged = true
+  }
+
+  /// Replaces each pixel by the bilinear mean of the four around a point, given in rows and
+  /// columns; neighbours of weight zero are not looked at.
+  mutating func resample(
+    _ border: Augmentation.Border, _ source: (Int, Int) -> (row: Double, column: Double)
+  ) {
+    for row in 0..<height {
+      for column in 0..<width {
+        let point = source(row, column)
+        let (top, left) = (point.row.rounded(.down), point.column.rounded(.down))
+        let (down, right) = (point.row - top, point.column - left)
+        let to = (row * width + column) * channels
+        for channel in 0..<channels { spare[to + channel] = 0 }
+        for (step, share) in [(0, 1 - down), (1, down)] where share != 0 {
+          for (stride, part) in [(0, 1 - right), (1, right)] where part != 0 {
+            guard let from = place(Int(top) + step, Int(left) + stride, border) else { continue }
+            let weight = share * part
+            for channel in 0..<channels { spare[to + channel] += weight * pixels[from + channel] }
+          }
+        }
+      }
+    }
+    swap(&pixels, &spare)
+    isChanged = true
+  }
+
+  /// Where the numbers of a pixel begin, or nil for black beyond the edge.
+  private func place(_ row: Int, _ column: Int, _ border: Augmentation.Border) -> Int? {
+    guard let row = border.inside(row, of: height), let column = border.inside(column, of: width)
+    else { return nil }
+    return (row * width + column) * channels
+  }
+
+  /// Writes the numbers back, rounded once.
+  func store<Value: AugmentedNumber>(into values: UnsafeMutableBufferPointer<Value>) {
+    for place in pixels.indices { values[place] = Value(rounding: pixels[place]) }
+  }
+}
+
+extension Augmentation.Border {
+  /// The line of the image that stands at a line which may lie outside, or nil for none.
+  func inside(_ line: Int, of count: Int) -> Int? {
+    if line >= 0, line < count { return line }
+    switch self {
+    case .zero: return nil
+    case .edge: return line < 0 ? 0 : count - 1
+    case .reflect:
+      guard count > 1 else { return 0 }
+      // To and fro without repeating the outermost line.
+      let period = 2 * (count - 1)
+      let phase = ((line % period) + period) % period
+      return phase < count ? phase : period - phase
+    }
+  }
+}
+
+/// The two forms of features.
+protocol AugmentedNumber: BitwiseCopyable, Sendable {
+  /// What the network sees as 1.
+  static var white: Double { get }
+  /// The value as it stands.
+  var number: Double { get }
+  /// The nearest value.
+  init(rounding number: Double)
+}
+
+extension UInt8: AugmentedNumber {
+  static var white: Double { 255 }
+  var number: Double { Double(self) }
+  init(rounding number: Double) { self = UInt8(Swift.min(Swift.max(number, 0), 255).rounded()) }
+}
+
+extension Float: AugmentedNumber {
+  static var white: Double { 1 }
+  var number: Double { Double(self) }
+  init(rounding number: Double) { self = Float(number) }
+}
