@@ -19,7 +19,7 @@ public struct BatchLoader: Sendable {
   public let augmentation: Augmentation?
   /// The seed of the changes.
   public let augmentationSeed: UInt64
-  /// How many threads change the examples of a batch; the bytes do not depend on it.
+  /// Into how many parts a batch is cut for the cores to change; the bytes do not depend on it.
   public let workers: Int
 
   private let orders = EpochOrders()
@@ -30,7 +30,7 @@ public struct BatchLoader: Sendable {
   ///   the last batch would leave none, or the augmentation cannot work on such examples.
   public init(
     _ dataset: Dataset, batchSize: Int, shuffleSeed: UInt64? = nil, dropLast: Bool = false,
-    augmentation: Augmentation? = nil, augmentationSeed: UInt64 = 0, workers: Int = 2
+    augmentation: Augmentation? = nil, augmentationSeed: UInt64 = 0, workers: Int = 8
   ) throws(DataError) {
     guard batchSize >= 1 else {
       throw DataError(.outOfRange, "a batch size of \(batchSize) is less than 1")

@@ -1,6 +1,7 @@
 import KeelAutograd
 import KeelBackend
 import KeelData
+import KeelNN
 
 /// Brings a batch to a device: bytes travel as bytes and become numbers in 0 ... 1 there.
 func upload(
@@ -21,5 +22,18 @@ func inputTensor(
   case .bytes(let values):
     let bytes = try Tensor(values, shape: shape, on: device)
     return try pointwise(.x * .constant(1 / 255), [bytes])
+  }
+}
+
+extension Loss {
+  /// The loss of a batch: where examples were joined, weight · L(labels) + (1 - weight) ·
+  /// L(partners' labels).
+  func callAsFunction(
+    _ output: Tensor, _ labels: Tensor, mixedBy mix: Mix?
+  ) throws(TensorError) -> Tensor {
+    let own = try self(output, labels)
+    guard let mix, mix.weight < 1 else { return own }
+    let partners = try Tensor(mix.labels, shape: [mix.labels.count], on: output.device)
+    return try mix.weight * own + (1 - mix.weight) * self(output, partners)
   }
 }

@@ -116,7 +116,7 @@ final class FitLoop {
     ) { (pass) throws(TensorError) in
       let output = try model(images, pass)
       right = try metric?.rightCount(output, labels)
-      return try trainer.loss(output, labels)
+      return try trainer.loss(output, labels, mixedBy: batch.mix)
     }
     return (loss, right)
   }

@@ -27,6 +27,8 @@ public struct FitPlan: Hashable, Sendable, Codable {
   public var examples: Int
   /// How many examples there are to validate on.
   public var validationExamples: Int
+  /// The random changes of training examples, if there are any.
+  public var augmentation: Augmentation?
 
   /// Batches in an epoch.
   public var batchesPerEpoch: Int { (examples + batchSize - 1) / batchSize }
@@ -34,6 +36,8 @@ public struct FitPlan: Hashable, Sendable, Codable {
   public var stepsPerEpoch: Int {
     (batchesPerEpoch + gradientAccumulation - 1) / gradientAccumulation
   }
+
+  private var augmentationText: String { augmentation?.description ?? "none" }
 
   /// What makes another plan no continuation of this one, or nil.
   func difference(to other: FitPlan) -> String? {
@@ -44,6 +48,7 @@ public struct FitPlan: Hashable, Sendable, Codable {
     let parts = [
       differs("batch size", \.batchSize), differs("accumulation", \.gradientAccumulation),
       differs("seed", \.seed), differs("training examples", \.examples),
+      differs("augmentation", \.augmentationText),
     ].compactMap { $0 }
     return parts.isEmpty ? nil : parts.joined(separator: ", ")
   }

@@ -65,15 +65,17 @@ public final class Trainer {
   ///   - epochs: passes over the data in this call.
   ///   - batchSize: examples that travel through the network together.
   ///   - gradientAccumulation: batches whose mean gradient makes one update.
-  ///   - seed: of the order and the split; by default the model's.
+  ///   - augmentation: random changes of the training examples, fresh in each epoch; validation
+  ///     sees the examples as they are.
+  ///   - seed: of the order, the split and the augmentation; by default the model's.
   ///   - output: a folder for checkpoints, history and report.
   ///   - stop: a flag that ends the training after a step, such as one that Ctrl-C sets.
   /// - Throws: ``TrainingError``; with `.nonFinite` the last checkpoint is from before.
   @discardableResult
   public func fit(
     _ data: Dataset, epochs: Int, batchSize: Int = 32, validation: Validation = .none,
-    gradientAccumulation: Int = 1, seed: UInt64? = nil, output: RunFolder? = nil,
-    stop: StopRequest? = nil, callbacks: [any Callback] = []
+    gradientAccumulation: Int = 1, augmentation: Augmentation? = nil, seed: UInt64? = nil,
+    output: RunFolder? = nil, stop: StopRequest? = nil, callbacks: [any Callback] = []
   ) throws(TrainingError) -> FitResult {
     try requirePositive("epochs", epochs)
     try requirePositive("batch size", batchSize)
@@ -93,13 +95,15 @@ public final class Trainer {
     let plan = FitPlan(
       firstEpoch: first, lastEpoch: first + epochs - 1, batchSize: batchSize,
       gradientAccumulation: gradientAccumulation, seed: seed, examples: train.count,
-      validationExamples: held?.count ?? 0)
+      validationExamples: held?.count ?? 0, augmentation: augmentation)
     if let difference = unfinished?.difference(to: plan) {
       throw .option(
         name: "fit", requirement: "the options of the training it goes on with", got: difference)
     }
     let loader = try trainingData { () throws(DataError) in
-      try BatchLoader(train, batchSize: batchSize, shuffleSeed: seed)
+      try BatchLoader(
+        train, batchSize: batchSize, shuffleSeed: seed, augmentation: augmentation,
+        augmentationSeed: seed)
     }
     let loop = try FitLoop(
       self, plan: plan, loader: loader, validation: held, output: output, stop: stop,
