@@ -64,6 +64,28 @@ __attribute__((unused)) static inline floats error_function(const floats x)
   return (size < 0.95f) ? near : far;
 }
 
+// x rounded to half precision and back, exactly: ties to even, infinite from 65520 on. Where the
+// device converts to half itself is not asked, so that every device gives the same bits.
+#if KEEL_WIDTH == 1
+#define BITS_OF as_int
+#define FLOATS_OF as_float
+#else
+#define BITS_OF KEEL_JOIN(as_int, KEEL_WIDTH)
+#define FLOATS_OF KEEL_JOIN(as_float, KEEL_WIDTH)
+#endif
+__attribute__((unused)) static inline floats rounded_to_half(const floats x)
+{
+  const floats size = fabs(x);
+  // A half below 2^-14 is a multiple of 2^-24, which is what a float from 0.5 to 1 is.
+  const floats small = (size + 0.5f) - 0.5f;
+  // Elsewhere 13 digits go: half of the last kept one is added, less a bit where that is even.
+  const floats rounded =
+      FLOATS_OF((BITS_OF(size) + 0xfff + ((BITS_OF(size) >> 13) & 1)) & ~0x1fff);
+  const floats large = (rounded >= 65536.0f) ? (floats)(INFINITY) : rounded;
+  const floats result = copysign((size < 0x1p-14f) ? small : large, x);
+  return (x != x) ? x : result;
+}
+
 // <formula>
 #define ARGUMENTS __global const float *x0, const float p0
 #define OUTER_ARGUMENTS , const uint stride0_0

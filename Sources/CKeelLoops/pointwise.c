@@ -37,6 +37,7 @@ KEEL_INLINE void run_step(
     KEEL_UNARY(KEEL_SIGMOID_OF, keel_sigmoid(x))
     KEEL_UNARY(KEEL_ERF, keel_erf(x))
     KEEL_UNARY(KEEL_RECIPROCAL, 1.0f / x)
+    KEEL_UNARY(KEEL_ROUNDED_TO_HALF, keel_rounded_to_half(x))
     KEEL_BINARY(KEEL_ADD, x + y)
     KEEL_BINARY(KEEL_SUBTRACT, x - y)
     KEEL_BINARY(KEEL_MULTIPLY, x * y)

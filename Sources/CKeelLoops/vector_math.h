@@ -131,6 +131,20 @@ KEEL_INLINE float keel_sigmoid(float x) {
   return (x < 0.0f ? e : 1.0f) / (1.0f + e);
 }
 
+/// x rounded to half precision and back; exact: ties to even, infinite from 65520 on.
+KEEL_INLINE float keel_rounded_to_half(float x) {
+  const float size = keel_absolute(x);
+  // A half below 2^-14 is a multiple of 2^-24, which is what a float from 0.5 to 1 is.
+  const float small = (size + 0.5f) - 0.5f;
+  // Elsewhere 13 digits go: half of the last kept one is added, less a bit where that is even.
+  const uint32_t bits = (uint32_t)keel_bits(size);
+  const uint32_t rounded = (bits + 0xfffu + ((bits >> 13) & 1u)) & ~0x1fffu;
+  float large = keel_from_bits((int32_t)rounded);
+  large = large >= 65536.0f ? INFINITY : large;
+  const float result = size < 0x1p-14f ? small : large;
+  return x != x ? x : keel_with_sign(result, x);
+}
+
 /// The error function; 2 ulp.
 KEEL_INLINE float keel_erf(float x) {
   float magnitude = keel_absolute(x);

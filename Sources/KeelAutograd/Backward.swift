@@ -107,6 +107,9 @@ private final class BackwardPass {
   private let backend: any Backend
   private let accumulate: Bool
   private let keepsGraph: Bool
+  private let observer = OperationTrace.observer
+  /// The operation whose gradients are being delivered, as the observer knows it.
+  private var traced = 0
   private var leaves: [ObjectIdentifier: Leaf] = [:]
   private var gradients: [ObjectIdentifier: Gradient] = [:]
   private var wanted: Set<ObjectIdentifier> = []
@@ -209,8 +212,11 @@ private final class BackwardPass {
       // Nothing flows out of an empty result.
       for array in dx { if let array { try backend.fill(array, with: 0) } }
     } else if dx.contains(where: { $0 != nil }) {
+      observer?.pullbackBegan(node.traceNumber, upstream: dy)
       try node.pullback?(dy, dx)
+      observer?.pullbackEnded(node.traceNumber, gradients: dx)
     }
+    traced = node.traceNumber
     // What is in a destination already comes first: later contributions are added to it.
     for isFirst in [true, false] {
       for (position, input) in node.inputs.enumerated() where isInPlace[position] == isFirst {
@@ -236,6 +242,7 @@ private final class BackwardPass {
       if !isInPlace, array.count > 0 {
         if state.isWritten {
           try backend.pointwise(.x + .y, [destination, array], into: destination)
+          observer?.gradientsAdded(traced, sum: destination)
         } else {
           try backend.pointwise(.x, [array], into: destination)
         }
@@ -256,6 +263,7 @@ private final class BackwardPass {
         sum = try backend.newArray(array.shape)
       }
       try backend.pointwise(.x + .y, [first.array, array], into: sum)
+      observer?.gradientsAdded(traced, sum: sum)
       gradients[key] = Gradient(array: sum, isOwned: true)
     }
   }

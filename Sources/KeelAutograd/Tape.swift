@@ -47,11 +47,15 @@ final class Node {
   /// Whether the pullback uses the memory of the gradient that arrives for its own work.
   let overwritesUpstream: Bool
   private(set) var isConsumed = false
+  /// By which an ``OperationObserver`` knows the operation; 0 if nobody watched.
+  let traceNumber: Int
 
   init(
-    _ name: OperationName, inputs: [Input?], overwritesUpstream: Bool, pullback: Pullback?
+    _ name: OperationName, inputs: [Input?], overwritesUpstream: Bool, traceNumber: Int,
+    pullback: Pullback?
   ) {
     self.name = name
+    self.traceNumber = traceNumber
     self.overwritesUpstream = overwritesUpstream
     self.inputs = inputs
     self.pullback = pullback
@@ -89,17 +93,18 @@ final class Node {
 ///
 /// - Parameters:
 ///   - links: how gradients get to each input; nil if the pullback computes all of them.
+///   - method: what users call the operation; by default the function that calls.
 ///   - run: writes all elements of the result; not called for an empty one.
 ///   - pullback: nil where there is no gradient to compute; see ``Pullback``.
 package func record(
   _ name: OperationName, _ inputs: [Tensor], shape: Shape, dtype: DType = .float32,
-  links: [GradientLink]? = nil,
+  links: [GradientLink]? = nil, method: String = #function,
   run: (NDArray) throws(DeviceError) -> Void,
   pullback: Pullback? = nil
 ) throws(TensorError) -> Tensor {
   let value = try compute(on: inputs[0].device, shape, dtype, run)
   let links = links ?? inputs.map { _ in pullback == nil ? .none : .computed }
-  return attach(name, inputs, value, links: links, pullback: pullback)
+  return attach(name, inputs, value, links: links, method: method, pullback: pullback)
 }
 
 /// Runs an operation into fresh memory; for an empty result there is nothing to run.
@@ -119,9 +124,14 @@ func compute(
 /// - Parameter overwritesUpstream: whether the pullback may write into `dy`; no link then passes.
 func attach(
   _ name: OperationName, _ inputs: [Tensor], _ value: NDArray, links: [GradientLink],
-  overwritesUpstream: Bool = false, pullback: Pullback? = nil
+  overwritesUpstream: Bool = false, method: String = #function, pullback: Pullback? = nil
 ) -> Tensor {
   precondition(links.count == inputs.count)
+  let device = inputs[0].device
+  let number =
+    OperationTrace.observer?.operationRan(
+      name, method: String(method.prefix { $0 != "(" }), inputs: inputs,
+      output: Tensor(value: value, device: device, origin: .constant)) ?? 0
   let flows = zip(inputs, links).map { tensor, link -> Node.Input? in
     if case .none = link { return nil }
     switch tensor.origin {
@@ -131,11 +141,11 @@ func attach(
       return Node.Input(target: .node(node), shape: tensor.shape, link: link)
     }
   }
-  let device = inputs[0].device
   guard value.dtype == .float32, flows.contains(where: { $0 != nil }) else {
     return Tensor(value: value, device: device, origin: .constant)
   }
   let node = Node(
-    name, inputs: flows, overwritesUpstream: overwritesUpstream, pullback: pullback)
+    name, inputs: flows, overwritesUpstream: overwritesUpstream, traceNumber: number,
+    pullback: pullback)
   return Tensor(value: value, device: device, origin: .computed(node))
 }

@@ -1,6 +1,8 @@
 /// A function of one number that a formula may use.
 package enum UnaryFunction: String, Sendable, CaseIterable {
   case negate, abs, sign, sqrt, exp, expm1, log, log1p, tanh, sigmoid, erf, reciprocal
+  /// To IEEE half precision and back: ties to even, infinite from 65520 on.
+  case roundedToHalf
 }
 
 /// A function of two numbers that a formula may use. Comparisons give 1 or 0 (0 with a NaN).
@@ -125,6 +127,9 @@ extension Expression {
   public func sigmoid() -> Expression { Expression.apply(.sigmoid, self) }
   /// The error function.
   public func erf() -> Expression { Expression.apply(.erf, self) }
+  /// The nearest number of IEEE 754 half precision (11 digits of two, 5 of the exponent): ties go
+  /// to the even one, 65520 and beyond to infinity, below 2^-14 to multiples of 2^-24.
+  public func roundedToHalf() -> Expression { Expression.apply(.roundedToHalf, self) }
   /// One divided by this.
   public func reciprocal() -> Expression { Expression.apply(.reciprocal, self) }
   /// This raised to a power.

@@ -2,7 +2,7 @@ extension Expression {
   /// The partial derivative of this formula with respect to one of its inputs, as a formula.
   ///
   /// Conventions where the derivative does not exist: |x|' = 0 at 0; maximum and minimum give
-  /// half to each of two equal operands; comparisons and sign have derivative 0; the derivative of
+  /// half to each of two equal operands; rounding to half passes gradients as they are; comparisons and sign have derivative 0; the derivative of
   /// a select is the select of the derivatives; d(x^y)/dy = 0 where x = 0.
   package func derivative(withRespectTo position: Int) -> Expression {
     switch self {
@@ -28,6 +28,8 @@ extension Expression {
     case .negate: -1
     case .abs: operand.sign()
     case .sign: 0
+    // The derivative of the steps is 0 or does not exist; a cast is meant to be the identity.
+    case .roundedToHalf: 1
     case .sqrt: 0.5 / operand.sqrt()
     case .exp, .expm1: operand.exp()
     case .log: operand.reciprocal()

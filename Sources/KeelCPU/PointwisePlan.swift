@@ -145,6 +145,7 @@ extension UnaryFunction {
     case .sigmoid: KEEL_SIGMOID_OF
     case .erf: KEEL_ERF
     case .reciprocal: KEEL_RECIPROCAL
+    case .roundedToHalf: KEEL_ROUNDED_TO_HALF
     }
   }
 }

@@ -4,7 +4,7 @@ internal import KeelBackend
 
 /// Every function a formula may use: on random numbers with its gradient, and on special numbers.
 enum PointwiseCases {
-  static let all = unary + power + binary + comparisons + formulas + large
+  static let all = unary + [half] + power + binary + comparisons + formulas + large
 
   /// Zeros, ones, infinities, NaN, and numbers near the ends of float32's range.
   static let specials: [Float] = [
@@ -75,6 +75,31 @@ enum PointwiseCases {
       magnitude: { 3 / $0 + 2 + abs($0) }, specials: [0, 1, .nan, .infinity],
       { (x) throws(TensorError) in try 3 / x - (2 - x) * 0.5 + 1 - x / 4 },
       { 3 / $0 - (2 - $0) * 0.5 + 1 - $0 / 4 })
+
+  /// Around every border of half precision; the gradient is no difference quotient, so it is not
+  /// checked here.
+  private static let half = OperationCase(
+    .pointwise, "rounded_to_half",
+    inputs: [
+      CaseInput(
+        [7, 37],
+        .repeating(
+          specials + [
+            65504, 65519.996, 65520, -65520, 65536, 1.000_488_3, 1.001_464_8, -1.000_488_4, 0.1,
+            0x1p-14, 0x1.ffep-15, 0x1p-24, 0x1p-25, 0x1.8p-25, -0x1.8p-24, 0x1.4p-23, 1234.567,
+            2049, 2051,
+          ]))
+    ], tolerance: .exact,
+    run: { (x) throws(TensorError) in try x[0].roundedToHalf() },
+    oracle: { $0[0].map(nearestHalf) })
+
+  /// The nearest multiple of the distance between halves of that size.
+  private static func nearestHalf(_ x: Double) -> Double {
+    guard x.isFinite, x != 0 else { return x }
+    let step = pow(2, Double(max(x.exponent, -14) - 10))
+    let rounded = (x / step).rounded(.toNearestOrEven) * step
+    return Swift.abs(rounded) >= 65536 ? (x < 0 ? -.infinity : .infinity) : rounded
+  }
 
   private static let power: [OperationCase] = [Float(2), 3, 0.5, -1.5, 0].flatMap { exponent in
     function(

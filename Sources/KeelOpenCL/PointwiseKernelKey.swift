@@ -129,6 +129,7 @@ extension UnaryFunction {
     case .erf: "error_function(\(x))"
     case .sigmoid: "1.0f / (1.0f + exp(-\(x)))"
     case .reciprocal: "1.0f / \(x)"
+    case .roundedToHalf: "rounded_to_half(\(x))"
     }
   }
 }

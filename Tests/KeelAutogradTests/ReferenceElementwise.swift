@@ -43,6 +43,7 @@ extension ReferenceBackend {
     case .sigmoid: 1 / (1 + Glibc.exp(-x))
     case .erf: Glibc.erf(x)
     case .reciprocal: 1 / x
+    case .roundedToHalf: Double(Float16(x))
     }
   }
 

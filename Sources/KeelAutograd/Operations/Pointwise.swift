@@ -39,7 +39,7 @@ func pointwise(
     default: .computed
     }
   }
-  return try record(.pointwise, inputs, shape: shape, links: links) {
+  return try record(.pointwise, inputs, shape: shape, links: links, method: operation) {
     (y) throws(DeviceError) in
     try backend.pointwise(expression, values, into: y)
   } pullback: { (dy, dx) throws(DeviceError) in

@@ -28,6 +28,15 @@ extension Tensor {
   /// - Throws: ``TensorError/device(_:)``.
   public func sign() throws(TensorError) -> Tensor { try pointwise("sign", .x.sign(), [self]) }
 
+  /// x[i] rounded to IEEE 754 half precision, as a cast to float16 and back would: 11 significant
+  /// bits, ties to even, infinite from 65520 on, multiples of 2^-24 below 2^-14; NaN stays NaN. The
+  /// gradient passes through as it is.
+  ///
+  /// - Throws: ``TensorError/device(_:)``.
+  public func roundedToHalf() throws(TensorError) -> Tensor {
+    try pointwise("roundedToHalf", .x.roundedToHalf(), [self])
+  }
+
   /// x[i] to the power of a number.
   ///
   /// - Throws: ``TensorError/device(_:)``.

@@ -71,7 +71,8 @@ extension Tensor {
     }
     let flat: Shape = [shape.count]
     let (x, y, backend) = (value.reshaped(flat), target.value.reshaped(flat), backend)
-    return try record(.pointwise, [self, target], shape: .scalar) { (loss) throws(DeviceError) in
+    return try record(.pointwise, [self, target], shape: .scalar, method: operation) {
+      (loss) throws(DeviceError) in
       let losses = try backend.newArray(flat)
       try backend.pointwise(formula, [x, y], into: losses)
       try backend.reduce(.mean, losses, axes: [0], into: loss)

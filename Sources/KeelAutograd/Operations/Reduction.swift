@@ -77,7 +77,8 @@ extension Tensor {
       try backend.reduce(kind, x, axes: plan.axes, into: y)
     }
     let link: GradientLink = plan.divisor == 1 ? .passes : .computed
-    return attach(.reduction, [self], y, links: [link]) { (dy, dx) throws(DeviceError) in
+    return attach(.reduction, [self], y, links: [link], method: operation) {
+      (dy, dx) throws(DeviceError) in
       guard let destination = dx[0].map(plan.view) else { return }
       let dy = dy.reshaped(plan.kept)
       switch kind {
