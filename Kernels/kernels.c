@@ -81,6 +81,9 @@ static const char global_norm_clip[] = {
 static const char optimizer_step[] = {
 #embed "Programs/optimizer_step.cl"
 };
+static const char optimizer_step_mirror[] = {
+#embed "Programs/optimizer_step_mirror.cl"
+};
 static const char multiply_add_peak[] = {
 #embed "Programs/multiply_add_peak.cl"
 };
@@ -113,6 +116,7 @@ static const KeelKernelProgram programs[] = {
     PROGRAM(dropout),
     PROGRAM(global_norm_clip),
     PROGRAM(optimizer_step),
+    PROGRAM(optimizer_step_mirror),
     PROGRAM(multiply_add_peak),
 };
 

@@ -2,8 +2,9 @@
 // Sources/KeelBackend/OptimizerStep.swift.
 //
 // Every element is read and written once, whatever the number of parameter tensors: blocks of
-// ARENA_BLOCK elements carry their own learning-rate and decay scale, and the clip coefficient is
-// read on the device.
+// ARENA_BLOCK elements carry their own learning-rate and decay scale. Learning rate, clip
+// coefficient and bias corrections are read from the step's decision; where that does not apply,
+// nothing is written.
 #ifndef ARENA_BLOCK
 #define ARENA_BLOCK 128
 #endif
@@ -11,23 +12,24 @@
 #error "a block must hold whole vectors"
 #endif
 
-// What the weight decay makes of a parameter and a gradient before the rule's step.
+// What the weight decay makes of a parameter and a gradient before the rule's step. Without decay
+// nothing is multiplied: an infinite parameter must not become NaN.
 static inline floats decayed_gradient(
     const floats g, const floats p, const float decay, const uint decoupled)
 {
-  return decoupled ? g : g + decay * p;
+  return decoupled || decay == 0.0f ? g : g + decay * p;
 }
 
 static inline floats decayed_parameter(
     const floats p, const float rate, const float decay, const uint decoupled)
 {
-  return decoupled ? p - rate * decay * p : p;
+  return decoupled && decay != 0.0f ? p - rate * decay * p : p;
 }
 
 // optimizer_step_sgd — g = c * g + d * p; p -= rate * s * g (decay coupled or decoupled).
 //
 // Buffers    p, g: vectors x KEEL_WIDTH; scales: pairs (learning rate, decay) per block;
-//            summary: norm and coefficient c, or NULL for c = 1.
+//            decision: that of the step; c is its coefficient.
 // Work       a team takes `run` consecutive rounds of KEEL_GROUP vectors.
 // Requires   local size KEEL_GROUP; count a multiple of ARENA_BLOCK.
 // Numerics   one rounding per operation, in the order of the contract.
@@ -39,14 +41,15 @@ void optimizer_step_sgd(
     __global float *restrict p,
     __global const float *restrict g,
     __global const float *restrict scales,
-    __global const float *restrict summary,
+    __global const float *restrict decision,
     const uint vectors,
     const uint run,
-    const float learning_rate,
     const float weight_decay,
     const uint decoupled)
 {
-  const float coefficient = summary ? summary[1] : 1.0f;
+  if (decision[KEEL_DECISION_APPLIES] == 0.0f) return;
+  const float coefficient = decision[KEEL_DECISION_COEFFICIENT];
+  const float learning_rate = decision[KEEL_DECISION_LEARNING_RATE];
   const uint first = KEEL_TEAM * run * KEEL_GROUP + KEEL_LANE;
   for (uint k = 0; k < run && first + k * KEEL_GROUP < vectors; ++k) {
     const size_t i = (size_t)(first + k * KEEL_GROUP) * KEEL_WIDTH;
@@ -78,17 +81,18 @@ void optimizer_step_momentum(
     __global const float *restrict g,
     __global float *restrict v,
     __global const float *restrict scales,
-    __global const float *restrict summary,
+    __global const float *restrict decision,
     const uint vectors,
     const uint run,
-    const float learning_rate,
     const float weight_decay,
     const uint decoupled,
     const float momentum,
     const float damping,
     const uint nesterov)
 {
-  const float coefficient = summary ? summary[1] : 1.0f;
+  if (decision[KEEL_DECISION_APPLIES] == 0.0f) return;
+  const float coefficient = decision[KEEL_DECISION_COEFFICIENT];
+  const float learning_rate = decision[KEEL_DECISION_LEARNING_RATE];
   const uint first = KEEL_TEAM * run * KEEL_GROUP + KEEL_LANE;
   for (uint k = 0; k < run && first + k * KEEL_GROUP < vectors; ++k) {
     const size_t i = (size_t)(first + k * KEEL_GROUP) * KEEL_WIDTH;
@@ -125,17 +129,19 @@ void optimizer_step_adam(
     __global float *restrict m,
     __global float *restrict v,
     __global const float *restrict scales,
-    __global const float *restrict summary,
+    __global const float *restrict decision,
     const uint vectors,
     const uint run,
-    const float learning_rate,
     const float weight_decay,
     const uint decoupled,
     const float4 keep_and_add,
-    const float2 correction,
     const float epsilon)
 {
-  const float coefficient = summary ? summary[1] : 1.0f;
+  if (decision[KEEL_DECISION_APPLIES] == 0.0f) return;
+  const float coefficient = decision[KEEL_DECISION_COEFFICIENT];
+  const float learning_rate = decision[KEEL_DECISION_LEARNING_RATE];
+  const float correction1 = decision[KEEL_DECISION_CORRECTION1];
+  const float correction2 = decision[KEEL_DECISION_CORRECTION2];
   const uint first = KEEL_TEAM * run * KEEL_GROUP + KEEL_LANE;
   for (uint k = 0; k < run && first + k * KEEL_GROUP < vectors; ++k) {
     const size_t i = (size_t)(first + k * KEEL_GROUP) * KEEL_WIDTH;
@@ -154,7 +160,7 @@ void optimizer_step_adam(
     keel_store_aligned(first_moment, m + i);
     keel_store_aligned(second_moment, v + i);
     const floats step =
-        rate * (first_moment * correction.x) / (sqrt(second_moment * correction.y) + epsilon);
+        rate * (first_moment * correction1) / (sqrt(second_moment * correction2) + epsilon);
     keel_store_aligned(x - step, p + i);
   }
 }

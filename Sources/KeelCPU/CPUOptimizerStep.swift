@@ -4,12 +4,13 @@ package import KeelBackend
 extension CPUBackend: OptimizerStepBackend {
   package func optimizerStep(
     _ update: OptimizerUpdate, parameters: NDArray, gradients: NDArray, moments: [NDArray],
-    scales: NDArray, summary: NDArray?
+    scales: NDArray, decision: NDArray
   ) throws(DeviceError) {
     countLaunch()
     precondition(parameters.count % ArenaBlock.count == 0)
     precondition(moments.count == update.rule.momentCount)
-    let call = keel_update(update, coefficient: summary.map { $0.floats[1] } ?? 1)
+    guard decision.number(.applies) != 0 else { return }
+    let call = keel_update(update, decision)
     let (p, g, s) = (parameters.floats, gradients.floats, scales.floats)
     let states = moments.map(\.floats)
     withUnsafePointer(to: call) { call in
@@ -19,19 +20,25 @@ extension CPUBackend: OptimizerStepBackend {
         switch update.rule {
         case .sgd: keel_sgd(call, p, g, states.first, s, begin, end)
         case .adam: keel_adam(call, p, g, states[0], states[1], s, begin, end)
+        case .mirror: keel_mirror(call, p, g, states.first, s, begin, end)
         }
       }
     }
   }
 }
 
+extension NDArray {
+  /// A field of a decision.
+  func number(_ field: DecisionField) -> Float { floats[field.rawValue] }
+}
+
 extension keel_update {
-  fileprivate init(_ update: OptimizerUpdate, coefficient: Float) {
+  fileprivate init(_ update: OptimizerUpdate, _ decision: NDArray) {
     self.init()
-    learning_rate = update.learningRate
+    learning_rate = decision.number(.learningRate)
+    coefficient = decision.number(.coefficient)
     weight_decay = update.weightDecay
     decoupled = update.decouplesDecay
-    self.coefficient = coefficient
     switch update.rule {
     case .sgd(let momentum, let dampening, let nesterov):
       self.momentum = momentum
@@ -41,8 +48,26 @@ extension keel_update {
       self.beta1 = beta1
       self.beta2 = beta2
       self.epsilon = epsilon
-      correction1 = update.biasCorrection(beta1)
-      correction2 = update.biasCorrection(beta2)
+      correction1 = decision.number(.correction1)
+      correction2 = decision.number(.correction2)
+    case .mirror(let map, _, let stepLimit):
+      limit = stepLimit
+      looks_ahead = decision.number(.updates) != 0
+      setMap(map)
+    }
+  }
+
+  private mutating func setMap(_ map: MirrorMap) {
+    switch map {
+    case .euclidean: self.map = Int32(KEEL_EUCLIDEAN.rawValue)
+    case .power(let q):
+      self.map = Int32(KEEL_POWER_MAP.rawValue)
+      power = q - 1
+      inverse_power = 1 / (q - 1)
+    case .entropy: self.map = Int32(KEEL_ENTROPY.rawValue)
+    case .hypentropy(let beta):
+      self.map = Int32(KEEL_HYPENTROPY.rawValue)
+      self.beta = beta
     }
   }
 }

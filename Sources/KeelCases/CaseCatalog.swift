@@ -24,7 +24,7 @@ package enum CaseCatalog {
     case .random: RandomCases.all
     case .dropout: DropoutCases.all
     case .globalNormClip: GlobalNormClipCases.all
-    case .optimizerStep: OptimizerStepCases.all
+    case .optimizerStep: OptimizerStepCases.all + MirrorStepCases.all
     case .multiplyAddPeak: MultiplyAddPeakCases.all
     }
   }

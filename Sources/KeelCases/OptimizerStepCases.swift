@@ -6,17 +6,37 @@ internal import KeelBackend
 enum OptimizerStepCases {
   static let all = rules + scaled + large
 
-  private struct Plan: Sendable {
+  struct Plan: Sendable {
     var rule: OptimizerRule
     var learningRate: Float = 0.05
     var weightDecay: Float = 0
     var decouplesDecay = false
     var steps: [UInt64] = [1]
-    var coefficient: Float?
+    var coefficient: Float = 1
+    var applies: Float = 1
     /// Learning-rate scale and decay scale of the blocks in turn.
     var scales: [Float] = [1, 1]
     var tolerance = Tolerance.transcendental
+    var parameters = CaseInput.Fill.uniform(-2, 2)
     var gradients = CaseInput.Fill.uniform(-2, 2)
+
+    /// The decisions of the steps, each at a place where a view may start.
+    var decisions: [Float] {
+      steps.flatMap { step -> [Float] in
+        var fields = [Float](repeating: 0, count: ArenaBlock.count)
+        fields[DecisionField.coefficient.rawValue] = coefficient
+        fields[DecisionField.applies.rawValue] = applies
+        fields[DecisionField.learningRate.rawValue] = learningRate
+        fields[DecisionField.updates.rawValue] = Float(step - 1)
+        if case .adam(let beta1, let beta2, _) = rule {
+          fields[DecisionField.correction1.rawValue] = OptimizerUpdate.biasCorrection(
+            beta1, step: step)
+          fields[DecisionField.correction2.rawValue] = OptimizerUpdate.biasCorrection(
+            beta2, step: step)
+        }
+        return fields
+      }
+    }
   }
 
   private static let adam = OptimizerRule.adam(beta1: 0.9, beta2: 0.999, epsilon: 1e-8)
@@ -72,6 +92,21 @@ enum OptimizerStepCases {
       Plan(
         rule: adam, weightDecay: 0.1, decouplesDecay: true, coefficient: .nan, scales: [0, 1],
         tolerance: .exact, gradients: .sprinkled([.nan, .infinity]))),
+    // So does a step that does not apply.
+    check(
+      "momentum_refused",
+      Plan(
+        rule: sgd(0.9), weightDecay: 0.1, applies: 0, tolerance: .exact,
+        gradients: .sprinkled([.nan, .infinity]))),
+    check("sgd_refused", Plan(rule: sgd(), applies: 0, tolerance: .exact)),
+    check(
+      "adamw_refused",
+      Plan(
+        rule: adam, weightDecay: 0.1, decouplesDecay: true, applies: 0, tolerance: .exact,
+        gradients: .sprinkled([.nan]))),
+    // Without decay nothing is multiplied by an infinite parameter.
+    check(
+      "sgd_infinite_parameters", Plan(rule: sgd(), parameters: .sprinkled([.infinity]))),
     check(
       "adam_every_second_frozen",
       Plan(rule: adam, scales: [0, 0, 1, 1], gradients: .sprinkled([.nan]))),
@@ -80,36 +115,48 @@ enum OptimizerStepCases {
   private static func check(
     _ label: String, _ plan: Plan, blocks: Int = 6, isLarge: Bool = false
   ) -> OperationCase {
+    check(
+      label, plan, blocks: blocks, isLarge: isLarge,
+      magnitudes: { update($0, plan, magnitude: true) },
+      oracles: { update($0, plan, magnitude: false) })
+  }
+
+  /// A case whose outputs are the parameters and the state.
+  static func check(
+    _ label: String, _ plan: Plan, blocks: Int, isLarge: Bool,
+    magnitudes: @escaping @Sendable ([[Double]]) -> [[Double]],
+    oracles: @escaping @Sendable ([[Double]]) -> [[Double]]
+  ) -> OperationCase {
     let count = blocks * ArenaBlock.count
     let moments = plan.rule.momentCount
-    let array: CaseInput = [count]
     // The second moment is a mean of squares.
-    let state = [array, CaseInput([count], .uniform(0, 1))].prefix(moments)
-    let summary: [Float] = [1, plan.coefficient ?? 1]
+    let state = [CaseInput([count]), CaseInput([count], .uniform(0, 1))].prefix(moments)
+    let update = OptimizerUpdate(
+      rule: plan.rule, weightDecay: plan.weightDecay, decouplesDecay: plan.decouplesDecay)
     return OperationCase(
       .optimizerStep, label,
       inputs: [
-        array, CaseInput([count], plan.gradients), CaseInput([blocks, 2], .repeating(plan.scales)),
-        CaseInput([2], .repeating(summary)),
+        CaseInput([count], plan.parameters), CaseInput([count], plan.gradients),
+        CaseInput([blocks, 2], .repeating(plan.scales)),
+        CaseInput([plan.steps.count, ArenaBlock.count], .repeating(plan.decisions)),
       ] + state,
-      tolerance: plan.tolerance, magnitude: .given { update($0, plan, magnitude: true) },
+      tolerance: plan.tolerance, magnitude: .given(magnitudes),
       work: isLarge
         ? .init(flops: 12 * count, bytes: 4 * count * (3 + 2 * moments)) : nil,
       outputs: { (t) throws(TensorError) in
         let state = t.tensors[4...].map(\.value)
-        for step in plan.steps {
-          let update = OptimizerUpdate(
-            rule: plan.rule, learningRate: plan.learningRate, weightDecay: plan.weightDecay,
-            decouplesDecay: plan.decouplesDecay, step: step)
+        for number in plan.steps.indices {
           try onDevice { () throws(DeviceError) in
             try t.backend.optimizerStep(
               update, parameters: t[0].value, gradients: t[1].value, moments: state,
-              scales: t[2].value, summary: plan.coefficient == nil ? nil : t[3].value)
+              scales: t[2].value,
+              decision: t[3].value.view(
+                offset: number * ArenaBlock.count, shape: [DecisionField.count]))
           }
         }
         return [t[0]] + t.tensors[4...]
       },
-      oracles: { update($0, plan, magnitude: false) })
+      oracles: oracles)
   }
 
   /// The rules as they are written in the papers, element by element. With `magnitude`, every
@@ -118,7 +165,8 @@ enum OptimizerStepCases {
     let t = magnitude ? t.map { $0.map(abs) } : t
     let sign: Double = magnitude ? 1 : -1
     var (p, state) = (t[0], Array(t[4...]))
-    let coefficient = plan.coefficient == nil ? 1 : t[3][1]
+    guard plan.applies != 0 else { return [p] + state }
+    let coefficient = Double(plan.coefficient)
     for step in plan.steps {
       for i in p.indices {
         let block = i / ArenaBlock.count
@@ -127,7 +175,9 @@ enum OptimizerStepCases {
         let decay = Double(plan.weightDecay) * t[2][2 * block + 1]
         let rate = Double(plan.learningRate) * scale
         var g = coefficient * t[1][i]
-        if plan.decouplesDecay { p[i] += sign * rate * decay * p[i] } else { g += decay * p[i] }
+        if decay != 0 {
+          if plan.decouplesDecay { p[i] += sign * rate * decay * p[i] } else { g += decay * p[i] }
+        }
         p[i] += sign * rate * direction(plan.rule, g, step, &state, i)
       }
     }
@@ -149,6 +199,7 @@ enum OptimizerStepCases {
       let first = state[0][i] / (1 - pow(b1, Double(step)))
       let second = state[1][i] / (1 - pow(b2, Double(step)))
       return first / (second.squareRoot() + Double(epsilon))
+    case .mirror: return .nan  // MirrorStepCases has its own.
     }
   }
 

@@ -67,6 +67,20 @@ public struct Optimizer: Hashable, Sendable, Codable {
       try check(beta1 >= 0 && beta1 < 1, "beta1 in 0 ..< 1", beta1)
       try check(beta2 >= 0 && beta2 < 1, "beta2 in 0 ..< 1", beta2)
       try check(epsilon.isFinite && epsilon > 0, "a finite epsilon above 0", epsilon)
+    case .mirror(let map, _, let stepLimit):
+      try check(stepLimit > 0, "a step limit above 0 (infinite for none)", stepLimit)
+      try validate(map)
+    }
+  }
+
+  private func validate(_ map: MirrorMap) throws(TensorError) {
+    switch map {
+    case .euclidean, .entropy: break
+    case .power(let q):
+      // Its inverse map raises to 1 / (q - 1).
+      try check(q.isFinite && q > 1 && (1 / (q - 1)).isFinite, "a finite power q above 1", q)
+    case .hypentropy(let beta):
+      try check(beta.isFinite && beta > 0, "a finite beta above 0", beta)
     }
   }
 

@@ -230,7 +230,7 @@ extension ReferenceBackend {
   }
   func optimizerStep(
     _ update: OptimizerUpdate, parameters: NDArray, gradients: NDArray, moments: [NDArray],
-    scales: NDArray, summary: NDArray?
+    scales: NDArray, decision: NDArray
   ) throws(DeviceError) {
     throw .unsupported(operation: "optimizerStep", reason: "autograd does not update")
   }

@@ -224,6 +224,10 @@ struct keel_update {
   bool nesterov;
   /// Adam.
   float beta1, beta2, epsilon, correction1, correction2;
+  /// Mirror descent: a `keel_mirror_map`, its numbers, and whether there was a gradient before.
+  int32_t map;
+  float power, inverse_power, beta, limit;
+  bool looks_ahead;
 };
 /// Blocks of 128 elements [begin, end); scales holds two numbers per block. Moments may be NULL.
 void keel_sgd(
@@ -232,6 +236,12 @@ void keel_sgd(
 void keel_adam(
     const struct keel_update *update, float *parameters, const float *gradients, float *first,
     float *second, const float *scales, size_t begin, size_t end);
+
+enum keel_mirror_map { KEEL_EUCLIDEAN, KEEL_POWER_MAP, KEEL_ENTROPY, KEEL_HYPENTROPY };
+/// `before`: the gradients of the last update, or NULL where the form is not optimistic.
+void keel_mirror(
+    const struct keel_update *update, float *parameters, const float *gradients, float *before,
+    const float *scales, size_t begin, size_t end);
 
 // MARK: The measure of the others
 

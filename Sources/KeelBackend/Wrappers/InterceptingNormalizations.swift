@@ -171,15 +171,15 @@ extension InterceptingBackend {
 
   package func optimizerStep(
     _ update: OptimizerUpdate, parameters: NDArray, gradients: NDArray, moments: [NDArray],
-    scales: NDArray, summary: NDArray?
+    scales: NDArray, decision: NDArray
   ) throws(DeviceError) {
-    let inputs = [gradients, scales, summary].compactMap { $0 }
     try intercept(
-      .optimizerStep, method: #function, inputs: inputs, outputs: [parameters] + moments
+      .optimizerStep, method: #function, inputs: [gradients, scales, decision],
+      outputs: [parameters] + moments
     ) { (device, inputs, outputs) throws(DeviceError) in
       try device.optimizerStep(
         update, parameters: outputs[0], gradients: inputs[0], moments: Array(outputs[1...]),
-        scales: inputs[1], summary: summary == nil ? nil : inputs[2])
+        scales: inputs[1], decision: inputs[2])
     }
   }
 

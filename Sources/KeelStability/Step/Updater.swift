@@ -25,6 +25,8 @@ public final class Updater {
   package let moments: [NDArray]
   /// The norm and the coefficient of the last update, on the device.
   package let normSummary: NDArray
+  /// The ``DecisionField``s of the last update, on the device.
+  package let decision: NDArray
   private let model: Model
 
   /// Starts with moments of zero.
@@ -45,8 +47,11 @@ public final class Updater {
     self.model = model
     learningRate = optimizer.learningRate
     moments = try model.arena.makeMoments(optimizer.rule.momentCount)
-    normSummary = try onDevice { () throws(DeviceError) in
-      try model.device.backend.allocate([2], .float32)
+    (normSummary, decision) = try onDevice { () throws(DeviceError) in
+      (
+        try model.device.backend.allocate([2], .float32),
+        try model.device.backend.allocate([DecisionField.count], .float32)
+      )
     }
   }
 
@@ -56,14 +61,36 @@ public final class Updater {
     step += 1
     let (arena, backend) = (model.arena, model.device.backend)
     let update = OptimizerUpdate(
-      rule: optimizer.rule, learningRate: learningRate, weightDecay: optimizer.weightDecay,
-      decouplesDecay: optimizer.decouplesDecay, step: step)
+      rule: optimizer.rule, weightDecay: optimizer.weightDecay,
+      decouplesDecay: optimizer.decouplesDecay)
     try onDevice { () throws(DeviceError) in
       try backend.globalNormClip(arena.gradients, limit: clipGlobalNorm, into: normSummary)
+      try backend.upload(decisionOfStep, to: decision)
+      // Only the device knows the coefficient.
+      let coefficient = DecisionField.coefficient.rawValue
+      try backend.stridedCopy(
+        normSummary, StridedPattern(offset: 1, strides: [1]), into: decision,
+        StridedPattern(offset: coefficient, strides: [1]), extents: [1])
       try backend.optimizerStep(
         update, parameters: arena.parameters, gradients: arena.gradients, moments: moments,
-        scales: arena.scales, summary: normSummary)
+        scales: arena.scales, decision: decision)
     }
+  }
+
+  /// What the host knows of the step's decision.
+  private var decisionOfStep: [Float] {
+    var fields = [Float](repeating: 0, count: DecisionField.count)
+    fields[DecisionField.coefficient.rawValue] = 1
+    fields[DecisionField.applies.rawValue] = 1
+    fields[DecisionField.learningRate.rawValue] = learningRate
+    fields[DecisionField.updates.rawValue] = Float(step - 1)
+    if case .adam(let beta1, let beta2, _) = optimizer.rule {
+      fields[DecisionField.correction1.rawValue] = OptimizerUpdate.biasCorrection(
+        beta1, step: step)
+      fields[DecisionField.correction2.rawValue] = OptimizerUpdate.biasCorrection(
+        beta2, step: step)
+    }
+    return fields
   }
 
   /// The norm of all gradients at the last update, before clipping, and the factor that clipping
