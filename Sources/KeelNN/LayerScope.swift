@@ -59,7 +59,11 @@ public struct LayerScope {
     var scope = LayerScope(path: childPath, kind: layer.kind, declarations: declarations)
     let firstParameter = declarations.parameters.count
     let place = declarations.rows.count
+    let treePlace = declarations.tree.count
     let output = try layer.build(&scope, input: input)
+    // Before its own children: parents come first.
+    declarations.tree.insert(
+      BuiltLayer(path: childPath, layer: layer, input: input, output: output), at: treePlace)
     // A layer made of layers is listed by its parts.
     if declarations.rows.count == place {
       declarations.rows.append(
@@ -103,8 +107,27 @@ final class LayerDeclarations {
   var parameters: [Parameter] = []
   var states: [StateBuffer] = []
   var rows: [LayerSummary] = []
+  var tree: [BuiltLayer] = []
   var names: Set<String> = []
   var streams = 0
+}
+
+/// A layer of a model as it was built: what it holds are the model's own parameters and states.
+package struct BuiltLayer {
+  /// Its path, such as `stage1.block1.conv1`; empty for the outermost.
+  package let path: String
+  /// The layer; a name given by ``Layer/named(_:)`` is taken off.
+  package let layer: any Layer
+  /// The shape of its input, without the batch axis.
+  package let input: Shape
+  /// The shape of its output, without the batch axis.
+  package let output: Shape
+
+  init(path: String, layer: any Layer, input: Shape, output: Shape) {
+    var layer = layer
+    while let named = layer as? NamedLayer { layer = named.layer }
+    (self.path, self.layer, self.input, self.output) = (path, layer, input, output)
+  }
 }
 
 /// A line of a model's summary.

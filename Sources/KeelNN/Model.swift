@@ -31,6 +31,8 @@ public final class Model {
   package let arena: ParameterArena
   /// The layers, built.
   package let network: any Layer
+  /// Every layer of the network with its path, at any depth, parents before their children.
+  package let builtLayers: [BuiltLayer]
   private let parameterOfLeaf: [ObjectIdentifier: Parameter]
   private var passes: UInt64 = 0
 
@@ -68,6 +70,8 @@ public final class Model {
           parameters: declarations.parameters))
     }
     self.network = network
+    let root = BuiltLayer(path: "", layer: network, input: input, output: outputShape)
+    builtLayers = [root] + declarations.tree
     self.recipe = recipe
     self.device = device
     self.seed = seed

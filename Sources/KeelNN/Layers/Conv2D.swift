@@ -6,17 +6,17 @@ public import KeelBackend
 /// Parameters: `weight`, kernelHeight x kernelWidth x (channels / groups) x filters; `bias`,
 /// filters.
 public struct Conv2D: Layer {
-  private let filters: Int
-  private let kernel: Size2D
-  private let stride: Size2D
-  private let padding: Padding
-  private let dilation: Size2D
-  private let groups: Int
-  private let activation: Activation
-  private let usesBias: Bool
-  private let initializer: Initializer
-  private var weight: Parameter?
-  private var bias: Parameter?
+  package let filters: Int
+  package let kernel: Size2D
+  package let stride: Size2D
+  package let padding: Padding
+  package let dilation: Size2D
+  package let groups: Int
+  package let activation: Activation
+  package let usesBias: Bool
+  package let initializer: Initializer
+  package private(set) var weight: Parameter?
+  package private(set) var bias: Parameter?
 
   /// A layer of `filters` output channels.
   ///

@@ -5,13 +5,13 @@ public import KeelBackend
 ///
 /// Parameters: `weight`, inputs x units; `bias`, units.
 public struct Dense: Layer {
-  private let units: Int
-  private let activation: Activation
-  private let usesBias: Bool
-  private let initializer: Initializer
-  private let biasInitializer: Initializer
-  private var weight: Parameter?
-  private var bias: Parameter?
+  package let units: Int
+  package let activation: Activation
+  package let usesBias: Bool
+  package let initializer: Initializer
+  package let biasInitializer: Initializer
+  package private(set) var weight: Parameter?
+  package private(set) var bias: Parameter?
 
   /// A layer of `units` outputs.
   public init(

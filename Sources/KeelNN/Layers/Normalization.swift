@@ -8,13 +8,13 @@ public import KeelBackend
 /// does training while both parameters are frozen. Parameters: `gamma`, `beta`; states:
 /// `running_mean`, `running_variance`; all channels.
 public struct BatchNorm: Layer {
-  private let momentum: Float
-  private let epsilon: Float
-  private let activation: Activation
-  private var gamma: Parameter?
-  private var beta: Parameter?
-  private var mean: StateBuffer?
-  private var variance: StateBuffer?
+  package let momentum: Float
+  package let epsilon: Float
+  package let activation: Activation
+  package private(set) var gamma: Parameter?
+  package private(set) var beta: Parameter?
+  package private(set) var mean: StateBuffer?
+  package private(set) var variance: StateBuffer?
 
   /// A layer that keeps `momentum` of its running statistics at each step.
   public init(
@@ -70,9 +70,9 @@ public struct BatchNorm: Layer {
 ///
 /// Parameters: `gamma`, `beta`, both as long as the last axis.
 public struct LayerNorm: Layer {
-  private let epsilon: Float
-  private var gamma: Parameter?
-  private var beta: Parameter?
+  package let epsilon: Float
+  package private(set) var gamma: Parameter?
+  package private(set) var beta: Parameter?
 
   /// A layer that adds `epsilon` to the variance.
   public init(epsilon: Float = 1e-5) { self.epsilon = epsilon }

@@ -3,9 +3,9 @@ public import KeelBackend
 
 /// The largest element of each window of an image, per channel.
 public struct MaxPool2D: Layer {
-  private let window: Size2D
-  private let stride: Size2D
-  private let padding: Padding
+  package let window: Size2D
+  package let stride: Size2D
+  package let padding: Padding
 
   /// Windows of the given size; they touch each other unless a stride says otherwise.
   public init(_ window: Size2D = 2, stride: Size2D? = nil, padding: Padding = .valid) {
@@ -29,9 +29,9 @@ public struct MaxPool2D: Layer {
 
 /// The mean of each window of an image, per channel; padding does not count.
 public struct AvgPool2D: Layer {
-  private let window: Size2D
-  private let stride: Size2D
-  private let padding: Padding
+  package let window: Size2D
+  package let stride: Size2D
+  package let padding: Padding
 
   /// Windows of the given size; they touch each other unless a stride says otherwise.
   public init(_ window: Size2D = 2, stride: Size2D? = nil, padding: Padding = .valid) {

@@ -20,7 +20,7 @@ public struct Sequential: Layer {
   /// Their names, once built.
   package private(set) var names: [String] = []
   /// Where the program lists them, if it is known.
-  private let sources: [SourceLocation?]
+  package let sources: [SourceLocation?]
 
   /// The layers of an array.
   public init(_ layers: [any Layer]) {
@@ -79,7 +79,8 @@ public struct Sequential: Layer {
 public struct NamedLayer: Layer {
   /// The name.
   public let name: String
-  private var layer: any Layer
+  /// The layer itself.
+  package private(set) var layer: any Layer
 
   init(_ layer: any Layer, name: String) {
     self.layer = layer

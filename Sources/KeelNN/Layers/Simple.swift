@@ -22,8 +22,8 @@ public struct Flatten: Layer {
 ///
 /// The mask depends on the seed, the layer and the step alone: it is the same on every device.
 public struct Dropout: Layer {
-  private let rate: Float
-  private var stream = 0
+  package let rate: Float
+  package private(set) var stream = 0
 
   /// A layer that drops `rate` of its input; 0 drops nothing.
   public init(_ rate: Float) { self.rate = rate }
