@@ -17,6 +17,7 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup var data: DataOptions
   @OptionGroup var network: NetworkOptions
   @OptionGroup var descent: OptimizerOptions
+  @OptionGroup var changes: AugmentationOptions
 
   @Option(parsing: .unconditional, help: "Passes over the training examples.")
   var epochs = 5
@@ -29,7 +30,7 @@ struct TrainCommand: ParsableCommand {
 
   @Option(
     parsing: .unconditional,
-    help: "Selects initial weights, the order of examples and dropout masks."
+    help: "Selects initial weights, the order of examples, their changes and dropout masks."
   )
   var seed: UInt64 = 0
 
@@ -64,8 +65,8 @@ struct TrainCommand: ParsableCommand {
     let stop = Interrupt.catching()
     let result = try job.trainer.fit(
       job.train, epochs: job.epochs, batchSize: job.batch, validation: .data(job.test),
-      gradientAccumulation: job.accumulate, seed: job.seed, output: job.folder, stop: stop,
-      callbacks: [ProgressBar()])
+      gradientAccumulation: job.accumulate, augmentation: job.augmentation, seed: job.seed,
+      output: job.folder, stop: stop, callbacks: [ProgressBar()])
     job.profiler.map { print("\n" + profileTable($0)) }
     guard result.isComplete else {
       print("\(result.summary)\nGo on with: keel train --resume \(job.folder.path)")

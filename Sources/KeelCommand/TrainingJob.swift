@@ -12,6 +12,7 @@ struct TrainingJob {
   let epochs: Int
   let batch: Int
   let accumulate: Int
+  let augmentation: Augmentation?
   let seed: UInt64
   /// Measures the device if asked for.
   let profiler: ProfilingBackend?
@@ -36,6 +37,7 @@ struct TrainingJob {
     epochs = command.quick ? min(command.epochs, 2) : command.epochs
     batch = command.batch
     accumulate = command.accumulate
+    augmentation = try command.changes.chosen
     seed = command.seed
   }
 
@@ -59,6 +61,7 @@ struct TrainingJob {
     epochs = plan.lastEpoch - plan.firstEpoch + 1
     batch = plan.batchSize
     accumulate = plan.gradientAccumulation
+    augmentation = plan.augmentation
     seed = plan.seed
   }
 
