@@ -9,8 +9,18 @@ public struct Dataset: Sendable {
   public let exampleShape: Shape
   /// The count of classes; each label lies in 0 ..< `classCount`.
   public let classCount: Int
+  /// What the examples show, as far as somebody declared it; parts of a set inherit it.
+  public var kind = Kind.unspecified
 
-  private let features: Features
+  /// What examples show: some changes of them are harmless for one thing and not for another.
+  public enum Kind: String, Sendable, Hashable, Codable, CaseIterable {
+    /// Nobody said.
+    case unspecified
+    /// Handwritten or printed digits: a mirrored 2 is not a digit.
+    case digits
+  }
+
+  private var features: Features
   private let allLabels: [Int32]
   /// The numbers of this set's examples within `features`.
   private let rows: [Int32]
@@ -58,10 +68,8 @@ public struct Dataset: Sendable {
         .mismatch, "\(features.count) numbers for \(labels.count) examples of \(width)",
         path: source)
     }
-    if let bad = labels.firstIndex(where: { $0 < 0 || $0 >= classCount }) {
-      throw DataError(
-        .outOfRange, "label \(labels[bad]) of example \(bad) is outside 0 ..< \(classCount)",
-        path: source)
+    if let problem = Self.labelProblem(labels, classCount: classCount) {
+      throw DataError(.outOfRange, problem, path: source)
     }
     self.features = features
     self.allLabels = labels
@@ -75,6 +83,7 @@ public struct Dataset: Sendable {
     self.allLabels = whole.allLabels
     self.exampleShape = whole.exampleShape
     self.classCount = whole.classCount
+    self.kind = whole.kind
     self.rows = rows
   }
 
@@ -93,6 +102,43 @@ public struct Dataset: Sendable {
 
   /// The classes without any example: a network cannot learn these.
   public var missingClasses: [Int] { classCounts.indices.filter { classCounts[$0] == 0 } }
+
+  /// The label of one example.
+  package func label(at place: Int) -> Int32 { allLabels[Int(rows[place])] }
+
+  /// Which of these labels lies outside 0 ..< `classCount`, in words; nil when none does.
+  package static func labelProblem(_ labels: [Int32], classCount: Int) -> String? {
+    guard let bad = labels.firstIndex(where: { $0 < 0 || $0 >= classCount }) else { return nil }
+    return "label \(labels[bad]) of example \(bad) is outside 0 ..< \(classCount)"
+  }
+
+  /// Which of this set's labels have no output among `outputs`, in words; nil when all have one.
+  package func labelProblem(outputs: Int) -> String? {
+    guard let place = rows.firstIndex(where: { Int(allLabels[Int($0)]) >= outputs }) else {
+      return nil
+    }
+    let count = classCounts.dropFirst(max(0, outputs)).reduce(0, +)
+    return "label \(label(at: place)) of example \(place) is outside 0 ..< \(outputs), the outputs "
+      + "of the model; so are \(count) of \(self.count) labels"
+  }
+
+  /// Whether the numbers are bytes.
+  var holdsBytes: Bool { if case .bytes = features { true } else { false } }
+
+  /// The same examples as float32, bytes divided by 255.
+  var normalized: Dataset {
+    var copy = self
+    copy.features = .floats(features.normalized)
+    return copy
+  }
+
+  /// Runs `body` on the memory of the examples.
+  func withContents<Result>(_ body: (ExampleContents) -> Result) -> Result {
+    features.withUnsafeBytes { memory in
+      body(
+        ExampleContents(memory: memory, rows: rows, width: memory.count / allLabels.count))
+    }
+  }
 
   /// The examples at the given places of this set, gathered side by side.
   public func gather(_ places: some Collection<Int32>) -> (features: Features, labels: [Int32]) {

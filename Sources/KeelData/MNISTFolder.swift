@@ -50,7 +50,8 @@ public struct MNISTFolder: Sendable {
     self.pairs = pairs
   }
 
-  /// All of one pair, in the order of the file.
+  /// All of one pair, in the order of the file. MNIST itself is known by its labels and declared
+  /// as ``Dataset/Kind-swift.enum/digits``.
   ///
   /// - Throws: ``DataError`` when the pair is missing, a file is damaged, images and labels differ
   ///   in count, or a label lies outside 0 ..< `classCount`.
@@ -77,10 +78,19 @@ public struct MNISTFolder: Sendable {
         "holds \(labels.extents[0]) labels for the \(images.extents[0]) images of "
           + imagePath, path: labelPath, offset: 4)
     }
-    return try Dataset(
+    var dataset = try Dataset(
       images: images.bytes, height: images.extents[1], width: images.extents[2],
       channels: images.extents.count == 4 ? images.extents[3] : 1,
       labels: labels.bytes.map(Int32.init), classCount: classCount, source: labelPath)
+    if Self.isMNIST(labels.bytes) { dataset.kind = .digits }
+    return dataset
+  }
+
+  /// Whether these are MNIST's labels: other sets of the form begin with other classes. By chance
+  /// ten labels agree once in 10^10.
+  private static func isMNIST(_ labels: [UInt8]) -> Bool {
+    labels.starts(with: [5, 0, 4, 1, 9, 2, 1, 3, 1, 4])
+      || labels.starts(with: [7, 2, 1, 0, 4, 1, 4, 9, 5, 9])
   }
 
   /// A training and a test set.

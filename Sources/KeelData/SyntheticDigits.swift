@@ -61,8 +61,10 @@ public enum SyntheticDigits {
       }
       initialized = count * area
     }
-    return try Dataset(
+    var digits = try Dataset(
       images: images, height: side, width: side, labels: labels, classCount: 10)
+    digits.kind = .digits
+    return digits
   }
 
   /// One image and its label.

@@ -32,7 +32,7 @@ import Testing
     #expect(train.count == 20 && test.count == 7)
     #expect(train.exampleShape == [2, 3, 1])
     #expect(firstBytes(test) == Array(100..<107))
-    #expect(train.overlap(with: test) == 0)
+    #expect(train.overlap(with: test).count == 0)
     let some = try MNISTFolder(scratch.path).loadTrainAndTest(train: 5, test: 2)
     #expect(firstBytes(some.train) == Array(0..<5))
     #expect(firstBytes(some.test) == Array(100..<102))
@@ -119,6 +119,6 @@ import Testing
     #expect(whole.classCounts == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009])
     #expect(whole.labels.prefix(5) == [7, 2, 1, 0, 4])
     let (train, test) = try MNISTFolder(path).loadTrainAndTest(train: 6000, test: 2000)
-    #expect(train.overlap(with: test) == 0)
+    #expect(train.overlap(with: test).count == 0)
   }
 }

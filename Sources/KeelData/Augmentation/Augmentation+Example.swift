@@ -1,5 +1,5 @@
 import Dispatch
-import KeelBackend
+package import KeelBackend
 
 extension Augmentation {
   /// The examples of a batch after all steps but the mixing one.
@@ -47,7 +47,7 @@ extension Augmentation {
 
   /// The key of an example in an epoch. An index has 24 bits; the rest of a larger place goes
   /// above the epoch.
-  static func key(seed: UInt64, epoch: Int, example: Int) -> RandomKey {
+  package static func key(seed: UInt64, epoch: Int, example: Int) -> RandomKey {
     RandomKey(
       seed: seed, .augmentation, index: example,
       step: UInt64(truncatingIfNeeded: epoch) & 0xFFFF_FFFF | UInt64(example >> 24) << 32)
@@ -97,12 +97,12 @@ extension Augmentation.Change {
 
 extension WorkingImage {
   /// Moves right and down; negative numbers left and up.
-  fileprivate mutating func shift(columns: Int, rows: Int, _ border: Augmentation.Border) {
+  package mutating func shift(columns: Int, rows: Int, _ border: Augmentation.Border) {
     guard columns != 0 || rows != 0 else { return }
     rearrange(border) { ($0 - rows, $1 - columns) }
   }
 
-  fileprivate mutating func flip(_ mirror: Augmentation.Mirror) {
+  package mutating func flip(_ mirror: Augmentation.Mirror) {
     let (bottom, right) = (height - 1, width - 1)
     switch mirror {
     case .horizontal: rearrange(.zero) { ($0, right - $1) }
@@ -111,7 +111,7 @@ extension WorkingImage {
   }
 
   /// Turns counter-clockwise as seen, about the middle.
-  fileprivate mutating func rotate(degrees: Double, _ border: Augmentation.Border) {
+  package mutating func rotate(degrees: Double, _ border: Augmentation.Border) {
     guard degrees != 0 else { return }
     let (sine, cosine) = RepeatableMath.sineAndCosine(degrees: degrees)
     let (middleRow, middleColumn) = (Double(height - 1) / 2, Double(width - 1) / 2)
@@ -122,7 +122,7 @@ extension WorkingImage {
     }
   }
 
-  fileprivate mutating func zoom(factor: Double, _ border: Augmentation.Border) {
+  package mutating func zoom(factor: Double, _ border: Augmentation.Border) {
     guard factor != 1 else { return }
     let (middleRow, middleColumn) = (Double(height - 1) / 2, Double(width - 1) / 2)
     resample(border) { row, column in
@@ -133,7 +133,7 @@ extension WorkingImage {
     }
   }
 
-  fileprivate mutating func bend(
+  package mutating func bend(
     strength: Double, smoothness: Double, _ border: Augmentation.Border,
     _ random: inout RandomSequence
   ) {
@@ -148,7 +148,7 @@ extension WorkingImage {
     }
   }
 
-  fileprivate mutating func erase(side: Int, _ random: inout RandomSequence) {
+  package mutating func erase(side: Int, _ random: inout RandomSequence) {
     guard side > 0 else { return }
     let top = Int(random.next(below: UInt32(height))) - side / 2
     let left = Int(random.next(below: UInt32(width))) - side / 2

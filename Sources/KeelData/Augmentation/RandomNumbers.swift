@@ -1,27 +1,27 @@
-import KeelBackend
+package import KeelBackend
 
 /// Draws of augmentation, the same on every machine.
 extension RandomSequence {
   /// The next number in 0 ..< 1: a word times 2^-32.
-  mutating func nextFraction() -> Double { Double(nextWord()) * 0x1p-32 }
+  package mutating func nextFraction() -> Double { Double(nextWord()) * 0x1p-32 }
 
   /// The next number of a range, evenly.
-  mutating func next(in range: ClosedRange<Double>) -> Double {
+  package mutating func next(in range: ClosedRange<Double>) -> Double {
     range.lowerBound + (range.upperBound - range.lowerBound) * nextFraction()
   }
 
   /// The next whole number in -limit ... limit, without bias.
-  mutating func next(within limit: Int) -> Int {
+  package mutating func next(within limit: Int) -> Int {
     limit == 0 ? 0 : Int(next(below: UInt32(2 * limit + 1))) - limit
   }
 
   /// Whether something of this probability happens; certain things draw nothing.
-  mutating func happens(_ probability: Double) -> Bool {
+  package mutating func happens(_ probability: Double) -> Bool {
     probability >= 1 || nextFraction() < probability
   }
 
   /// Two independent normal numbers of mean 0 and deviation 1 (Box and Muller, 1958).
-  mutating func nextNormals() -> (Double, Double) {
+  package mutating func nextNormals() -> (Double, Double) {
     // 0 < u <= 1, so that the logarithm is finite.
     let u = (Double(nextWord()) + 1) * 0x1p-32
     let radius = (-2 * RepeatableMath.logarithm(u)).squareRoot()
@@ -53,7 +53,7 @@ extension RandomSequence {
   }
 
   /// A number in 0 ... 1 of the distribution Beta(shape, shape).
-  mutating func nextBeta(_ shape: Double) -> Double {
+  package mutating func nextBeta(_ shape: Double) -> Double {
     let (first, second) = (nextLogGamma(shape: shape), nextLogGamma(shape: shape))
     return 1 / (1 + RepeatableMath.exponential(second - first))
   }

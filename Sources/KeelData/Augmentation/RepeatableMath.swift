@@ -2,9 +2,9 @@
 ///
 /// IEEE 754 rounds these the same everywhere, while a C library's `sin` or `log` may differ in the
 /// last bit from one machine to the next. Errors are a few units in the last place of a `Double`.
-enum RepeatableMath {
+package enum RepeatableMath {
   /// Sine and cosine of an angle, exact at whole quarter turns.
-  static func sineAndCosine(degrees: Double) -> (sine: Double, cosine: Double) {
+  package static func sineAndCosine(degrees: Double) -> (sine: Double, cosine: Double) {
     let quarters = (degrees / 90).rounded()
     let x = (degrees - 90 * quarters) * (Double.pi / 180)
     // Taylor's series: |x| <= pi/4, so the first term left out is below 1e-17.
@@ -29,7 +29,7 @@ enum RepeatableMath {
   }
 
   /// The natural logarithm of a number that is finite and above 0.
-  static func logarithm(_ x: Double) -> Double {
+  package static func logarithm(_ x: Double) -> Double {
     var (mantissa, exponent) = (x.significand, Double(x.exponent))
     if mantissa > 1.414_213_562_373_095_1 { (mantissa, exponent) = (mantissa / 2, exponent + 1) }
     // log m = 2 artanh((m - 1) / (m + 1)) with |t| < 0.172.
@@ -40,7 +40,7 @@ enum RepeatableMath {
   }
 
   /// e to a power; 0 and infinity beyond the ends of the range.
-  static func exponential(_ x: Double) -> Double {
+  package static func exponential(_ x: Double) -> Double {
     guard x > -745 else { return x.isNaN ? x : 0 }
     guard x < 709.7 else { return .infinity }
     let count = (x * 1.442_695_040_888_963_4).rounded()

@@ -1,21 +1,21 @@
-import KeelBackend
+package import KeelBackend
 
 /// One example while steps change it: numbers in `Double`, rounded only at the end.
-struct WorkingImage {
-  let height: Int
-  let width: Int
-  let channels: Int
+package struct WorkingImage {
+  package let height: Int
+  package let width: Int
+  package let channels: Int
   /// What white is: 255 for bytes, 1 for numbers.
-  let white: Double
-  private(set) var pixels: [Double]
+  package let white: Double
+  package private(set) var pixels: [Double]
   /// False until a step may have changed a number: then nothing is written back.
-  private(set) var isChanged = false
+  package private(set) var isChanged = false
   /// Where the last moved image was; kept so that no step allocates.
   private var spare: [Double]
   private var low = 0.0
   private var high = 1.0
 
-  init(shape: Shape, white: Double) {
+  package init(shape: Shape, white: Double) {
     let isImage = shape.rank == 3
     height = isImage ? shape[0] : 1
     width = isImage ? shape[1] : shape.count
@@ -26,7 +26,7 @@ struct WorkingImage {
   }
 
   /// Begins with another example.
-  mutating func load<Value: AugmentedNumber>(_ values: UnsafeMutableBufferPointer<Value>) {
+  package mutating func load<Value: AugmentedNumber>(_ values: UnsafeMutableBufferPointer<Value>) {
     (low, high) = (0, white)
     for place in pixels.indices {
       let number = values[place].number
@@ -53,10 +53,9 @@ struct WorkingImage {
   /// Sets the pixels of some rows and columns to black.
   mutating func blacken(rows: Range<Int>, columns: Range<Int>) {
     for row in rows {
-      for place
-        in ((row * width + columns.lowerBound) * channels)..<((row * width
-        + columns.upperBound) * channels)
-      { pixels[place] = 0 }
+      let line = row * width
+      let first = (line + columns.lowerBound) * channels
+      for place in first..<((line + columns.upperBound) * channels) { pixels[place] = 0 }
     }
     isChanged = true
   }
@@ -110,14 +109,14 @@ struct WorkingImage {
   }
 
   /// Writes the numbers back, rounded once.
-  func store<Value: AugmentedNumber>(into values: UnsafeMutableBufferPointer<Value>) {
+  package func store<Value: AugmentedNumber>(into values: UnsafeMutableBufferPointer<Value>) {
     for place in pixels.indices { values[place] = Value(rounding: pixels[place]) }
   }
 }
 
 extension Augmentation.Border {
   /// The line of the image that stands at a line which may lie outside, or nil for none.
-  func inside(_ line: Int, of count: Int) -> Int? {
+  package func inside(_ line: Int, of count: Int) -> Int? {
     if line >= 0, line < count { return line }
     switch self {
     case .zero: return nil
@@ -133,7 +132,7 @@ extension Augmentation.Border {
 }
 
 /// The two forms of features.
-protocol AugmentedNumber: BitwiseCopyable, Sendable {
+package protocol AugmentedNumber: BitwiseCopyable, Sendable {
   /// What the network sees as 1.
   static var white: Double { get }
   /// The value as it stands.
@@ -143,13 +142,13 @@ protocol AugmentedNumber: BitwiseCopyable, Sendable {
 }
 
 extension UInt8: AugmentedNumber {
-  static var white: Double { 255 }
-  var number: Double { Double(self) }
-  init(rounding number: Double) { self = UInt8(Swift.min(Swift.max(number, 0), 255).rounded()) }
+  package static var white: Double { 255 }
+  package var number: Double { Double(self) }
+  package init(rounding number: Double) { self = UInt8(Swift.min(Swift.max(number, 0), 255).rounded()) }
 }
 
 extension Float: AugmentedNumber {
-  static var white: Double { 1 }
-  var number: Double { Double(self) }
-  init(rounding number: Double) { self = Float(number) }
+  package static var white: Double { 1 }
+  package var number: Double { Double(self) }
+  package init(rounding number: Double) { self = Float(number) }
 }
