@@ -61,7 +61,8 @@ import Testing
     let variants: [[String]] = [
       [], ["--lr", "0.01"], ["--optimizer", "sgd"], ["--clip-global-norm", "0.01"],
       ["--weight-decay", "0.1"], ["--batch", "15"], ["--accumulate", "2"], ["--dropout", "0.5"],
-      ["--label-smoothing", "0.1"], ["--epochs", "1"],
+      ["--label-smoothing", "0.1"], ["--epochs", "1"], ["--augment", "shift=2"],
+      ["--augment", "rotate=10,mixup=0.4"],
     ]
     var seen: Set<[UInt8]> = []
     for (number, options) in variants.enumerated() {

@@ -20,6 +20,8 @@ import Testing
     (["--clip-global-norm", "-1"], "--clip-global-norm must be finite and above 0"),
     (["--clip-global-norm", "nan"], "--clip-global-norm must be finite and above 0"),
     (["--clip-global-norm", "inf"], "--clip-global-norm must be finite and above 0"),
+    (["--augment", "twist=3"], "augmentation step 'twist=3': requires one of crop, shift"),
+    (["--augment", "rotate=200"], "degrees 200 is outside 0 ... 180"),
     (["--weight-decay", "-1"], "weight decay of at least 0"),
     (["--optimizer", "sgd", "--momentum", "2"], "momentum in 0 ..< 1, got 2.0"),
     (["--momentum", "0.5"], "--momentum and --nesterov belong to --optimizer sgd"),

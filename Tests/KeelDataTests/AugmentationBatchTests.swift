@@ -87,7 +87,9 @@ import Testing
       Issue.record("bytes became numbers")
       return
     }
-    #expect("\(SHA256.digest(of: bytes))" == "2c239fa4382fb4978e4317102e9c5ad0b11dd98e7a443bf967acebcbcc0930cb")
+    #expect(
+      "\(SHA256.digest(of: bytes))"
+        == "2c239fa4382fb4978e4317102e9c5ad0b11dd98e7a443bf967acebcbcc0930cb")
   }
 
   @Test func keysOfExamplesDiffer() {

@@ -35,6 +35,7 @@ import Testing
     #expect(train.overlap(with: test).count == 0)
     let some = try MNISTFolder(scratch.path).loadTrainAndTest(train: 5, test: 2)
     #expect(firstBytes(some.train) == Array(0..<5))
+    #expect(train.kind == .unspecified, "other sets have the form of MNIST too")
     #expect(firstBytes(some.test) == Array(100..<102))
   }
 
@@ -118,6 +119,7 @@ import Testing
     #expect(whole.exampleShape == [28, 28, 1])
     #expect(whole.classCounts == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009])
     #expect(whole.labels.prefix(5) == [7, 2, 1, 0, 4])
+    #expect(whole.kind == .digits)
     let (train, test) = try MNISTFolder(path).loadTrainAndTest(train: 6000, test: 2000)
     #expect(train.overlap(with: test).count == 0)
   }
