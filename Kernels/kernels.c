@@ -84,6 +84,15 @@ static const char optimizer_step[] = {
 static const char optimizer_step_mirror[] = {
 #embed "Programs/optimizer_step_mirror.cl"
 };
+static const char gradient_noise[] = {
+#embed "Programs/gradient_noise.cl"
+};
+static const char regularization[] = {
+#embed "Programs/regularization.cl"
+};
+static const char unit_norm[] = {
+#embed "Programs/unit_norm.cl"
+};
 static const char multiply_add_peak[] = {
 #embed "Programs/multiply_add_peak.cl"
 };
@@ -117,6 +126,9 @@ static const KeelKernelProgram programs[] = {
     PROGRAM(global_norm_clip),
     PROGRAM(optimizer_step),
     PROGRAM(optimizer_step_mirror),
+    PROGRAM(gradient_noise),
+    PROGRAM(regularization),
+    PROGRAM(unit_norm),
     PROGRAM(multiply_add_peak),
 };
 

@@ -40,6 +40,11 @@ cases=(
   random/bits_3 random/bits_1027 random/uniform dropout/rate_half dropout/one_element
   global_norm_clip/count1000 global_norm_clip/count4097 global_norm_clip/coefficient
   optimizer_step/momentum_clipped optimizer_step/adamw_scales optimizer_step/adam_one_block
+  optimizer_step/mirror_power3 optimizer_step/mirror_optimistic_hypentropy
+  gradient_noise/uniform gradient_noise/uniform_frozen gradient_noise/added
+  regularization/elastic_net regularization/proximal
+  unit_norm/clip_rows33_columns17 unit_norm/clip_one_column unit_norm/maximum_rows9_columns5
+  unit_norm/sum_rows33_columns20
   multiply_add_peak/rounds1
 )
 if [ "$#" -gt 0 ]; then cases=("$@"); fi

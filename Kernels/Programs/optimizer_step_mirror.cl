@@ -50,8 +50,8 @@ static inline floats hypentropy_step(const floats x, const floats a, const float
   return select(grown, x, x == (floats)(0.0f)) - rest * sinh(a);
 }
 
-// optimizer_step_mirror — p = inverse mirror of (mirror(p) - a), a = rate * s * (c * g + d * p) held
-// to the limit; optimistic: 2 g - before in place of g after the first update.
+// optimizer_step_mirror — p = inverse mirror of (mirror(p) - a), a = rate * s * (c * g + d * p)
+// held to the limit; optimistic: 2 g - before in place of g after the first update.
 //
 // Buffers    p, g: vectors x KEEL_WIDTH; before: as p, the gradient of the update before, or NULL
 //            if not optimistic; scales: pairs (learning rate, decay) per block; decision: that of

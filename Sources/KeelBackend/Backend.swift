@@ -9,7 +9,8 @@ package protocol Backend:
   FillBackend, StridedCopyBackend, GatherBackend, OneHotBackend, MatmulBackend,
   Convolution2DBackend, Pooling2DBackend, BatchNormalizationBackend, LayerNormalizationBackend,
   SoftmaxBackend, SoftmaxCrossEntropyBackend, RandomBackend, DropoutBackend,
-  GlobalNormClipBackend, OptimizerStepBackend, MultiplyAddPeakBackend
+  GlobalNormClipBackend, OptimizerStepBackend, GradientNoiseBackend, RegularizationBackend,
+  UnitNormBackend, MultiplyAddPeakBackend
 {
   var info: DeviceDescription { get }
   var counters: DeviceCounters { get }

@@ -26,6 +26,9 @@ public enum OperationName: String, Sendable, CaseIterable, Codable {
   // Optimisation.
   case globalNormClip = "global_norm_clip"
   case optimizerStep = "optimizer_step"
+  case gradientNoise = "gradient_noise"
+  case regularization
+  case unitNorm = "unit_norm"
   // The measure of the others: not for users, no gradient, has cases and benchmarks like any other.
   case multiplyAddPeak = "multiply_add_peak"
 }

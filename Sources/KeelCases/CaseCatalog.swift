@@ -25,6 +25,9 @@ package enum CaseCatalog {
     case .dropout: DropoutCases.all
     case .globalNormClip: GlobalNormClipCases.all
     case .optimizerStep: OptimizerStepCases.all + MirrorStepCases.all
+    case .gradientNoise: GradientNoiseCases.all
+    case .regularization: RegularizationCases.all
+    case .unitNorm: UnitNormCases.all
     case .multiplyAddPeak: MultiplyAddPeakCases.all
     }
   }

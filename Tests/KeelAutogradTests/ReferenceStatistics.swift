@@ -234,6 +234,37 @@ extension ReferenceBackend {
   ) throws(DeviceError) {
     throw .unsupported(operation: "optimizerStep", reason: "autograd does not update")
   }
+  func addUniformNoise(
+    to g: NDArray, seed: UInt64, firstUpdate: UInt64, counters: NDArray, scales: NDArray,
+    decision: NDArray
+  ) throws(DeviceError) {
+    throw .unsupported(operation: "addUniformNoise", reason: "autograd does not update")
+  }
+  func addNoise(
+    _ noise: NDArray, to g: NDArray, whereNormBelow threshold: Float, decision: NDArray
+  ) throws(DeviceError) {
+    throw .unsupported(operation: "addNoise", reason: "autograd does not update")
+  }
+  func addPenaltyGradient(
+    to g: NDArray, parameters: NDArray, scales: NDArray, l1: Float, l2: Float
+  ) throws(DeviceError) {
+    throw .unsupported(operation: "addPenaltyGradient", reason: "autograd does not update")
+  }
+  func shrinkParameters(
+    _ parameters: NDArray, scales: NDArray, l1: Float, decision: NDArray
+  ) throws(DeviceError) {
+    throw .unsupported(operation: "shrinkParameters", reason: "autograd does not update")
+  }
+  func clipUnits(
+    _ g: NDArray, weights: NDArray, ratio: Float, floor: Float, decision: NDArray
+  ) throws(DeviceError) {
+    throw .unsupported(operation: "clipUnits", reason: "autograd does not update")
+  }
+  func constrainUnits(
+    _ weights: NDArray, _ constraint: UnitConstraint, decision: NDArray
+  ) throws(DeviceError) {
+    throw .unsupported(operation: "constrainUnits", reason: "autograd does not update")
+  }
   func multiplyAddPeak(rounds: Int, into out: NDArray) throws(DeviceError) {
     throw .unsupported(operation: "multiplyAddPeak", reason: "autograd does not measure")
   }

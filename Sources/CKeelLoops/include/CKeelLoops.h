@@ -243,6 +243,28 @@ void keel_mirror(
     const struct keel_update *update, float *parameters, const float *gradients, float *before,
     const float *scales, size_t begin, size_t end);
 
+/// g += amplitude * (2 u - 1), u from word i of the key, in blocks [begin, end) that are not frozen.
+void keel_gradient_noise(
+    struct keel_random_key key, float amplitude, float *g, const float *scales, size_t begin,
+    size_t end);
+
+/// g += d * (l1 * sign(p) + l2 * p) in blocks [begin, end), d their decay scale.
+void keel_penalty_gradient(
+    float *g, const float *parameters, const float *scales, float l1, float l2, size_t begin,
+    size_t end);
+/// Every p nearer to 0 by rate * s * d * l1, or 0, in blocks [begin, end).
+void keel_shrink(
+    float *parameters, const float *scales, float rate, float l1, size_t begin, size_t end);
+
+/// Matrices of `rows` x `columns`, their columns [begin, end). Returns the smallest factor.
+float keel_clip_units(
+    float *g, const float *weights, size_t rows, size_t columns, float ratio, float floor,
+    size_t begin, size_t end);
+enum keel_unit_constraint { KEEL_MAXIMUM_NORM, KEEL_UNIT_NORM, KEEL_UNIT_SUM };
+void keel_constrain_units(
+    float *weights, size_t rows, size_t columns, int32_t constraint, float limit, size_t begin,
+    size_t end);
+
 // MARK: The measure of the others
 
 /// y[i] = f applied `rounds` times to (i mod 16) / 16, f(x) = fma(x, 0.5, 0.25), in registers.
