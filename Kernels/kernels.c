@@ -54,6 +54,9 @@ static const char convolution2d_groups[] = {
 static const char pooling2d[] = {
 #embed "Programs/pooling2d.cl"
 };
+static const char lstm[] = {
+#embed "Programs/lstm.cl"
+};
 static const char batch_normalization[] = {
 #embed "Programs/batch_normalization.cl"
 };
@@ -116,6 +119,7 @@ static const KeelKernelProgram programs[] = {
     PROGRAM(convolution2d_filter_local),
     PROGRAM(convolution2d_groups),
     PROGRAM(pooling2d),
+    PROGRAM(lstm),
     PROGRAM(batch_normalization),
     PROGRAM(batch_normalization_gradient),
     PROGRAM(layer_normalization),

@@ -7,7 +7,8 @@
 package protocol Backend:
   AnyObject, Sendable, PointwiseBackend, BiasActivationBackend, ReductionBackend, ArgmaxBackend,
   FillBackend, StridedCopyBackend, GatherBackend, OneHotBackend, MatmulBackend,
-  Convolution2DBackend, Pooling2DBackend, BatchNormalizationBackend, LayerNormalizationBackend,
+  Convolution2DBackend, Pooling2DBackend, LSTMBackend, BatchNormalizationBackend,
+  LayerNormalizationBackend,
   SoftmaxBackend, SoftmaxCrossEntropyBackend, RandomBackend, DropoutBackend,
   GlobalNormClipBackend, OptimizerStepBackend, GradientNoiseBackend, RegularizationBackend,
   UnitNormBackend, MultiplyAddPeakBackend

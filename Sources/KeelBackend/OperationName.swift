@@ -15,6 +15,8 @@ public enum OperationName: String, Sendable, CaseIterable, Codable {
   case matmul
   case convolution2D = "convolution2d"
   case pooling2D = "pooling2d"
+  // Sequences.
+  case lstm
   // Normalisation and probabilities.
   case batchNormalization = "batch_normalization"
   case layerNormalization = "layer_normalization"

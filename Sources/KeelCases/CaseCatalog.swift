@@ -14,9 +14,10 @@ package enum CaseCatalog {
     case .stridedCopy: StridedCopyCases.all
     case .gather: GatherCases.all
     case .oneHot: OneHotCases.all
-    case .matmul: MatmulCases.all + DenseCases.all
+    case .matmul: MatmulCases.all + DenseCases.all + RecurrentCases.all
     case .convolution2D: Convolution2DCases.all + Convolution2DLargeCases.all
     case .pooling2D: Pooling2DCases.all
+    case .lstm: LSTMCases.all
     case .batchNormalization: BatchNormalizationCases.all
     case .layerNormalization: LayerNormalizationCases.all
     case .softmax: SoftmaxCases.all

@@ -3,7 +3,8 @@ internal import KeelBackend
 
 /// Calls that every device refuses alike, each with its sentence.
 enum ErrorCases {
-  static let all = shapes + movement + products + normalizations + probabilities
+  static let all =
+    shapes + movement + products + recurrences + normalizations + probabilities
 
   private static let integers = CaseInput([4], .labels(3))
 
@@ -226,6 +227,54 @@ enum ErrorCases {
       sentence: "layerNormalization: requires a finite epsilon above 0, got 0.0"
     ) { (t) throws(TensorError) in
       try t[0].layerNormalization(gamma: t[1], beta: t[2], epsilon: 0)
+    },
+  ]
+
+  private static let recurrences: [ErrorCase] = [
+    ErrorCase(
+      .lstm, "rank", inputs: [[4, 3], [3, 8], [2, 8], [8]],
+      sentence: "lstm: requires an input of batch x steps x features, got 4x3"
+    ) { (t) throws(TensorError) in
+      try t[0].lstm(inputWeight: t[1], recurrentWeight: t[2], bias: t[3])
+    },
+    ErrorCase(
+      .lstm, "recurrent_weight", inputs: [[4, 5, 3], [3, 8], [2, 6], [8]],
+      sentence: "lstm: requires a recurrent weight of units x 4 units, not empty, got 2x6"
+    ) { (t) throws(TensorError) in
+      try t[0].lstm(inputWeight: t[1], recurrentWeight: t[2], bias: t[3])
+    },
+    ErrorCase(
+      .lstm, "input_weight", inputs: [[4, 5, 3], [4, 8], [2, 8], [8]],
+      sentence: "lstm: requires an input weight of shape 3x8, got 4x8"
+    ) { (t) throws(TensorError) in
+      try t[0].lstm(inputWeight: t[1], recurrentWeight: t[2], bias: t[3])
+    },
+    ErrorCase(
+      .lstm, "bias", inputs: [[4, 5, 3], [3, 8], [2, 8], [2]],
+      sentence: "lstm: requires a bias of shape 8, got 2"
+    ) { (t) throws(TensorError) in
+      try t[0].lstm(inputWeight: t[1], recurrentWeight: t[2], bias: t[3])
+    },
+    ErrorCase(
+      .lstm, "integers", inputs: [CaseInput([2, 2, 3], .labels(3)), [3, 8], [2, 8], [8]],
+      sentence: "lstm: requires float32 elements, got int32 2x2x3"
+    ) { (t) throws(TensorError) in
+      try t[0].lstm(inputWeight: t[1], recurrentWeight: t[2], bias: t[3])
+    },
+    ErrorCase(
+      .matmul, "gru_recurrent_weight", inputs: [[4, 5, 3], [3, 6], [2, 8]],
+      sentence: "gru: requires a recurrent weight of units x 3 units, not empty, got 2x8"
+    ) { (t) throws(TensorError) in try t[0].gru(inputWeight: t[1], recurrentWeight: t[2]) },
+    ErrorCase(
+      .matmul, "rnn_recurrent_weight", inputs: [[4, 5, 3], [3, 2], [2, 3]],
+      sentence: "simpleRNN: requires a recurrent weight of units x units, not empty, got 2x3"
+    ) { (t) throws(TensorError) in try t[0].simpleRNN(inputWeight: t[1], recurrentWeight: t[2]) },
+    ErrorCase(
+      .matmul, "rnn_activation", inputs: [[4, 5, 3], [3, 2], [2, 2]],
+      sentence: "simpleRNN: requires identity, relu, leaky_relu (slope above 0), elu (alpha above "
+        + "0), sigmoid or tanh, got gelu"
+    ) { (t) throws(TensorError) in
+      try t[0].simpleRNN(inputWeight: t[1], recurrentWeight: t[2], activation: .gelu)
     },
   ]
 

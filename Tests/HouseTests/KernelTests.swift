@@ -68,10 +68,11 @@ import Testing
     }
   }
 
-  /// `global_norm_clip` is `GlobalNormClip` in Swift, `convolution2d` is `Convolution2D`.
+  /// `global_norm_clip` is `GlobalNormClip` in Swift, `convolution2d` is `Convolution2D`, `lstm` is
+  /// `LSTM`.
   private func stem(_ operation: OperationName) -> String {
     operation.rawValue.split(separator: "_").map { $0.prefix(1).uppercased() + $0.dropFirst() }
-      .joined().replacing("2d", with: "2D")
+      .joined().replacing("2d", with: "2D").replacing("Lstm", with: "LSTM")
   }
 
   @Test(arguments: OperationName.allCases)

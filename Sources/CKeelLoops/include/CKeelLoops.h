@@ -155,6 +155,18 @@ void keel_average_pooling(
 void keel_average_pooling_gradient(
     const struct keel_pooling *g, const float *dy, float *dx, size_t begin, size_t end);
 
+// MARK: Recurrent cells, over rows [begin, end). Gates are i, f, g, o: 4 * units columns.
+
+/// recurrent and previous may be NULL together; gates may be x.
+void keel_lstm_cell(
+    const float *x, const float *recurrent, const float *previous, float *gates, float *cell,
+    float *hidden, size_t units, size_t begin, size_t end);
+/// previous may be NULL, dh and carried together; dcell may be carried.
+void keel_lstm_cell_gradient(
+    const float *gates, const float *cell, const float *previous, const float *dy,
+    const float *dh, const float *carried, float *dz, float *dcell, size_t units, size_t begin,
+    size_t end);
+
 // MARK: Normalisation
 
 /// sums[i % period] += x[i], squares[i % period] += x[i]^2.
