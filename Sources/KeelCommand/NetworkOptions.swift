@@ -3,7 +3,7 @@ import Keel
 
 /// The options that choose a network and its loss.
 struct NetworkOptions: ParsableArguments {
-  @Option(help: "digits-cnn or mlp.")
+  @Option(help: "digits-cnn, mlp, lstm or conv-lstm.")
   var model = "digits-cnn"
 
   @Option(
@@ -39,9 +39,13 @@ struct NetworkOptions: ParsableArguments {
 
   /// The network for a number of classes.
   func recipe(classes: Int) -> ModelRecipe {
-    model == "mlp"
-      ? .mlp(hidden: hidden.isEmpty ? [128] : hidden, classes: classes, dropout: dropout ?? 0)
-      : .digitsCNN(classes: classes)
+    switch model {
+    case "mlp":
+      .mlp(hidden: hidden.isEmpty ? [128] : hidden, classes: classes, dropout: dropout ?? 0)
+    case "lstm": .lstmClassifier(units: 64, classes: classes)
+    case "conv-lstm": .convolutionalLSTM(classes: classes)
+    default: .digitsCNN(classes: classes)
+    }
   }
 
   /// The loss.

@@ -11,6 +11,9 @@ public enum Initializer: Hashable, Sendable, Codable {
   case ones
   /// All elements equal.
   case constant(Float)
+  /// As many equal segments as there are numbers, the elements of each equal: the bias of gates,
+  /// which begin at different values.
+  case segments([Float])
   /// Uniform in [low, high).
   case uniform(low: Float, high: Float)
   /// Normal.
@@ -66,6 +69,8 @@ public enum Initializer: Hashable, Sendable, Codable {
   package var complaint: String? {
     switch self {
     case .zeros, .ones, .constant: nil
+    case .segments(let values):
+      !values.isEmpty && values.allSatisfy(\.isFinite) ? nil : "finite values, at least one"
     case .uniform(let low, let high):
       low.isFinite && high.isFinite && low <= high ? nil : "finite bounds, low <= high"
     case .normal(let mean, let deviation), .truncatedNormal(let mean, let deviation):
@@ -80,7 +85,7 @@ public enum Initializer: Hashable, Sendable, Codable {
   /// The standard deviation that the elements have in expectation.
   public func expectedDeviation(shape: Shape, fanIn: Int, fanOut: Int) -> Double {
     switch self {
-    case .zeros, .ones, .constant: 0
+    case .zeros, .ones, .constant, .segments: 0
     case .uniform(let low, let high): Double(high - low) / 12.0.squareRoot()
     case .normal(_, let deviation), .truncatedNormal(_, let deviation): Double(deviation)
     case .varianceScaling(let scale, let mode, _):

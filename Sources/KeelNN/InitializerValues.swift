@@ -10,6 +10,7 @@ extension Initializer {
     case .zeros: return [Float](repeating: 0, count: count)
     case .ones: return [Float](repeating: 1, count: count)
     case .constant(let value): return [Float](repeating: value, count: count)
+    case .segments(let values): return (0..<count).map { values[$0 * values.count / count] }
     case .uniform(let low, let high):
       return random.uniforms(count, low: Double(low), high: Double(high))
     case .normal(let mean, let deviation):

@@ -6,17 +6,23 @@ public enum ModelRecipe: Hashable, Sendable {
   case digitsCNN(classes: Int)
   /// Dense layers of the given widths with an activation and dropout, then Dense classes.
   case mlp(hidden: [Int], classes: Int, activation: Activation = .relu, dropout: Float = 0)
+  /// Image rows as time steps, LSTM units, Dense classes.
+  case lstmClassifier(units: Int, classes: Int)
+  /// Conv 32 3x3 relu, max-pool 2x2, rows as time steps, LSTM 32 twice, Dense classes.
+  case convolutionalLSTM(classes: Int)
 
   /// The name under which runs and the command line know it.
   public var name: String {
     switch self {
     case .digitsCNN: "digits-cnn"
     case .mlp: "mlp"
+    case .lstmClassifier: "lstm"
+    case .convolutionalLSTM: "conv-lstm"
     }
   }
 
   /// The names of all recipes.
-  public static let names = ["digits-cnn", "mlp"]
+  public static let names = ["digits-cnn", "mlp", "lstm", "conv-lstm"]
 
   /// The network.
   public var network: Sequential {
@@ -24,12 +30,15 @@ public enum ModelRecipe: Hashable, Sendable {
     case .digitsCNN(let classes): Models.digitsCNN(classes: classes)
     case .mlp(let hidden, let classes, let activation, let dropout):
       Models.mlp(hidden: hidden, classes: classes, activation: activation, dropout: dropout)
+    case .lstmClassifier(let units, let classes):
+      Models.lstmClassifier(units: units, classes: classes)
+    case .convolutionalLSTM(let classes): Models.convolutionalLSTM(classes: classes)
     }
   }
 }
 
 extension ModelRecipe: Codable {
-  private enum Key: String, CodingKey { case name, classes, hidden, activation, dropout }
+  private enum Key: String, CodingKey { case name, classes, hidden, activation, dropout, units }
 
   /// Reads `{"name": …}` with the options of that name.
   public init(from decoder: any Decoder) throws {
@@ -43,6 +52,10 @@ extension ModelRecipe: Codable {
         hidden: try values.decode([Int].self, forKey: .hidden), classes: classes,
         activation: try values.decode(Activation.self, forKey: .activation),
         dropout: try values.decode(Float.self, forKey: .dropout))
+    case "lstm":
+      self = .lstmClassifier(
+        units: try values.decode(Int.self, forKey: .units), classes: classes)
+    case "conv-lstm": self = .convolutionalLSTM(classes: classes)
     default:
       throw DecodingError.dataCorruptedError(
         forKey: .name, in: values,
@@ -55,7 +68,11 @@ extension ModelRecipe: Codable {
     var values = encoder.container(keyedBy: Key.self)
     try values.encode(name, forKey: .name)
     switch self {
-    case .digitsCNN(let classes): try values.encode(classes, forKey: .classes)
+    case .digitsCNN(let classes), .convolutionalLSTM(let classes):
+      try values.encode(classes, forKey: .classes)
+    case .lstmClassifier(let units, let classes):
+      try values.encode(units, forKey: .units)
+      try values.encode(classes, forKey: .classes)
     case .mlp(let hidden, let classes, let activation, let dropout):
       try values.encode(hidden, forKey: .hidden)
       try values.encode(classes, forKey: .classes)
