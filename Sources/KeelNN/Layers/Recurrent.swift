@@ -2,8 +2,8 @@ public import KeelAutograd
 public import KeelBackend
 
 /// Long short-term memory (Hochreiter & Schmidhuber, 1997; Gers et al., 2000) over a sequence of
-/// steps x features, from states of 0; `Tensor.lstm(inputWeight:recurrentWeight:bias:reversed:)` says
-/// the formula.
+/// steps x features, from states of 0;
+/// `Tensor.lstm(inputWeight:recurrentWeight:bias:reversed:)` says the formula.
 ///
 /// Its output is the last hidden state, units, or all of them, steps x units; twice as many units
 /// where it is bidirectional: those of the second direction, which reads the sequence from its end,
