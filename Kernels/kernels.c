@@ -81,6 +81,15 @@ static const char dropout[] = {
 static const char global_norm_clip[] = {
 #embed "Programs/global_norm_clip.cl"
 };
+static const char gradient_telescope[] = {
+#embed "Programs/gradient_telescope.cl"
+};
+static const char step_control[] = {
+#embed "Programs/step_control.cl"
+};
+static const char gradient_clip[] = {
+#embed "Programs/gradient_clip.cl"
+};
 static const char optimizer_step[] = {
 #embed "Programs/optimizer_step.cl"
 };
@@ -128,6 +137,9 @@ static const KeelKernelProgram programs[] = {
     PROGRAM(random),
     PROGRAM(dropout),
     PROGRAM(global_norm_clip),
+    PROGRAM(gradient_telescope),
+    PROGRAM(step_control),
+    PROGRAM(gradient_clip),
     PROGRAM(optimizer_step),
     PROGRAM(optimizer_step_mirror),
     PROGRAM(gradient_noise),

@@ -10,8 +10,9 @@ package protocol Backend:
   Convolution2DBackend, Pooling2DBackend, LSTMBackend, BatchNormalizationBackend,
   LayerNormalizationBackend,
   SoftmaxBackend, SoftmaxCrossEntropyBackend, RandomBackend, DropoutBackend,
-  GlobalNormClipBackend, OptimizerStepBackend, GradientNoiseBackend, RegularizationBackend,
-  UnitNormBackend, MultiplyAddPeakBackend
+  GlobalNormClipBackend, GradientTelescopeBackend, StepControlBackend, GradientClipBackend,
+  OptimizerStepBackend, GradientNoiseBackend, RegularizationBackend, UnitNormBackend,
+  MultiplyAddPeakBackend
 {
   var info: DeviceDescription { get }
   var counters: DeviceCounters { get }

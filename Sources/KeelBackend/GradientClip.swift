@@ -1,4 +1,8 @@
 /// How gradients of a step are limited; all limits are finite and above 0.
+///
+/// A limit that a rule works out as 0 (of gradients that were 0 so far) clips nothing. A norm that is
+/// not finite moves no state: NaN clips nothing, and the infinite norm of finite elements is above
+/// every limit, which gives the factor 0.
 package enum ClipRule: Hashable, Sendable {
   /// Global: norm > limit ? limit / norm : 1 (Pascanu et al., 2012).
   case globalNorm(Float)
@@ -18,7 +22,9 @@ package enum ClipRule: Hashable, Sendable {
   case zClip(alpha: Float, threshold: Float, warmUp: Int)
   /// Per tensor (arXiv 2502.11034): h = min(1, relative * y / n), y = beta y + (1 - beta) h n.
   /// In the first `warmUp` updates the global norm is clipped to `limit` instead, and y becomes the
-  /// smallest clipped norm of the tensor so far.
+  /// smallest clipped norm of the tensor so far. Norms of 0 are left out there: y starts with the
+  /// first norm above 0, whenever it comes, so that a tensor whose gradient is 0 at first (behind a
+  /// branch that starts at 0) is not held there for ever.
   case adaGC(relative: Float, beta: Float, warmUp: Int, limit: Float)
 
   /// Whether one coefficient serves all tensors.
@@ -30,8 +36,9 @@ package enum ClipRule: Hashable, Sendable {
   }
 
   /// How many float32 of state it keeps for so many tensors, at first 0. zClip: count, mean,
-  /// variance, and the sum of squared deviations of the warm-up (Welford, 1962). autoClip: count,
-  /// then the ring of norms, then the same norms sorted. adaGC: count, then y of each tensor.
+  /// variance, and the sum of squared deviations of the warm-up (Welford, 1962). autoClip: count
+  /// (from 2 windows on one window less, since float32 counts only so far), then the ring of
+  /// norms, then the same norms sorted. adaGC: count, then y of each tensor.
   package func stateCount(tensors: Int) -> Int {
     switch self {
     case .globalNorm, .globalMaxAbs, .perTensorNorm: 0
@@ -48,6 +55,9 @@ package enum FaultRepair: Int, Sendable {
   case zero
   /// NaN by 0, an infinity by the largest finite number of its sign.
   case clipFinite
+
+  /// What a positive infinity becomes.
+  package var infinite: Float { self == .zero ? 0 : .greatestFiniteMagnitude }
 }
 
 /// The parts of a clip chain. None does anything where `decision` does not apply; a NaN norm (which
@@ -59,7 +69,7 @@ package protocol GradientClipBackend {
   /// and decision.coefficient is the factor instead: the optimizer's launch then multiplies, and no
   /// pass over the gradients is needed. decision.factor = min(factor, every factor);
   /// decision.clippedNorm = the norm after this rule (of a per-tensor rule: the root of the sum of
-  /// squares of (factor x norm) of the tensors); where a factor is below 1, verdict applied becomes
+  /// squares of (factor x norm) of the tensors; the norm itself where no factor is below 1); where a factor is below 1, verdict applied becomes
   /// clipped. The factor is rounded so that the product is the limit as nearly as float32 allows;
   /// a norm that is not above its limit gives exactly 1.
   func clipCoefficients(

@@ -17,6 +17,22 @@ package struct TelescopeTable: Sendable {
   package init(
     _ places: [(offset: Int, count: Int)], on backend: any Backend
   ) throws(DeviceError) {
+    let rows = TelescopeTable.rows(places)
+    chunks = try backend.array(rows.chunks, shape: [rows.chunks.count / 4, 4])
+    tensors = try backend.array(rows.tensors, shape: [places.count, 2])
+  }
+
+  /// A table whose rows are on the device.
+  package init(chunks: NDArray, tensors: NDArray) {
+    precondition(chunks.count % 4 == 0 && tensors.count % 2 == 0)
+    self.chunks = chunks
+    self.tensors = tensors
+  }
+
+  /// The rows of a table, one after the other.
+  package static func rows(
+    _ places: [(offset: Int, count: Int)]
+  ) -> (chunks: [Int32], tensors: [Int32]) {
     var (chunks, tensors) = ([Int32](), [Int32]())
     for (number, place) in places.enumerated() {
       let first = chunks.count / 4
@@ -26,8 +42,7 @@ package struct TelescopeTable: Sendable {
       }
       tensors += [Int32(first), Int32(chunks.count / 4 - first)]
     }
-    self.chunks = try backend.array(chunks, shape: [chunks.count / 4, 4])
-    self.tensors = try backend.array(tensors, shape: [places.count, 2])
+    return (chunks, tensors)
   }
 }
 
@@ -54,6 +69,19 @@ package struct TelescopeReading: Sendable {
     summary = try backend.allocate([2], .float32)
     faults = try backend.allocate([2], .int32)
   }
+
+  /// A reading in the given arrays.
+  package init(
+    statistics: NDArray, counts: NDArray, histogram: NDArray, summary: NDArray, faults: NDArray
+  ) {
+    self.statistics = statistics
+    self.counts = counts
+    self.histogram = histogram
+    self.summary = summary
+    self.faults = faults
+  }
+
+  package var tensorCount: Int { statistics.count / 2 }
 }
 
 /// Everything that training wants to know of its gradients, in one pass over them.

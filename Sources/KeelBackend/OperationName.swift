@@ -26,6 +26,9 @@ public enum OperationName: String, Sendable, CaseIterable, Codable {
   case random
   case dropout
   // Optimisation.
+  case gradientTelescope = "gradient_telescope"
+  case stepControl = "step_control"
+  case gradientClip = "gradient_clip"
   case globalNormClip = "global_norm_clip"
   case optimizerStep = "optimizer_step"
   case gradientNoise = "gradient_noise"

@@ -24,6 +24,9 @@ package enum CaseCatalog {
     case .softmaxCrossEntropy: SoftmaxCrossEntropyCases.all
     case .random: RandomCases.all
     case .dropout: DropoutCases.all
+    case .gradientTelescope: GradientTelescopeCases.all
+    case .stepControl: StepControlCases.all
+    case .gradientClip: GradientClipCases.all
     case .globalNormClip: GlobalNormClipCases.all
     case .optimizerStep: OptimizerStepCases.all + MirrorStepCases.all
     case .gradientNoise: GradientNoiseCases.all

@@ -311,7 +311,7 @@ enum ErrorCases {
       try t[0].dropout(rate: .nan, key: RandomKey(seed: 1, .dropout))
     },
     ErrorCase(
-      .globalNormClip, "integers", inputs: [integers],
+      .gradientTelescope, "integers", inputs: [integers],
       sentence: "globalNorm: requires float32 elements, got int32 4"
     ) { (t) throws(TensorError) in try t[0].globalNorm() },
   ]

@@ -228,6 +228,45 @@ extension ReferenceBackend {
     let coefficient = limit.map { norm > Double($0) ? Double($0) / norm : 1 } ?? 1
     write([norm, coefficient], to: summary)
   }
+  func gradientTelescope(
+    _ g: NDArray, _ table: TelescopeTable, wantsHistogram: Bool, into reading: TelescopeReading
+  ) throws(DeviceError) {
+    note("gradientTelescope", reading.summary)
+    guard table.tensorCount == 1, !wantsHistogram else {
+      throw .unsupported(operation: "gradientTelescope", reason: "autograd measures one tensor")
+    }
+    let numbers = read(g)
+    let summary = [
+      numbers.reduce(0) { $0 + $1 * $1 }.squareRoot(), numbers.map(abs).max() ?? 0,
+    ]
+    write(summary, to: reading.summary)
+    write(summary, to: reading.statistics)
+  }
+  func beginStep(
+    _ reading: TelescopeReading, loss: NDArray?, schedule: NDArray, firstUpdate: UInt64,
+    _ rule: FaultRule, counters: NDArray, into decision: NDArray
+  ) throws(DeviceError) {
+    throw .unsupported(operation: "beginStep", reason: "autograd does not update")
+  }
+  func clipCoefficients(
+    _ rule: ClipRule, _ reading: TelescopeReading, isLast: Bool, state: NDArray?,
+    decision: NDArray, into coefficients: NDArray
+  ) throws(DeviceError) {
+    throw .unsupported(operation: "clipCoefficients", reason: "autograd does not update")
+  }
+  func scaleGradients(
+    _ g: NDArray, _ table: TelescopeTable, coefficients: NDArray, decision: NDArray
+  ) throws(DeviceError) {
+    throw .unsupported(operation: "scaleGradients", reason: "autograd does not update")
+  }
+  func clipElements(_ g: NDArray, limit: Float, decision: NDArray) throws(DeviceError) {
+    throw .unsupported(operation: "clipElements", reason: "autograd does not update")
+  }
+  func repairGradients(
+    _ g: NDArray, _ repair: FaultRepair, faults: NDArray
+  ) throws(DeviceError) {
+    throw .unsupported(operation: "repairGradients", reason: "autograd does not update")
+  }
   func optimizerStep(
     _ update: OptimizerUpdate, parameters: NDArray, gradients: NDArray, moments: [NDArray],
     scales: NDArray, decision: NDArray

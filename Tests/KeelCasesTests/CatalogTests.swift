@@ -21,8 +21,8 @@ import Testing
   @Test(arguments: OperationName.allCases)
   func differentiableOperationsHaveGradientCases(operation: OperationName) {
     let withoutGradient: Set<OperationName> = [
-      .argmax, .fill, .oneHot, .random, .globalNormClip, .optimizerStep, .gradientNoise,
-      .regularization, .unitNorm, .multiplyAddPeak,
+      .argmax, .fill, .oneHot, .random, .globalNormClip, .gradientTelescope, .stepControl,
+      .gradientClip, .optimizerStep, .gradientNoise, .regularization, .unitNorm, .multiplyAddPeak,
       // Its contract is a gradient.
       .biasActivation,
     ]

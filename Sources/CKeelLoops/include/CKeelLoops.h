@@ -228,6 +228,27 @@ void keel_dropout(
 /// The sum of squares; neither overflows nor underflows.
 double keel_square_sum(const float *x, size_t count);
 
+/// What a part of the gradients shows.
+struct keel_sight {
+  /// The sum of squares; neither overflows nor underflows.
+  double squares;
+  /// The bits of the largest magnitude: those of a NaN are above an infinity's.
+  uint32_t largest;
+  /// NaN, +infinity, -infinity, 0.
+  int32_t counts[4];
+};
+void keel_telescope(const float *x, size_t count, struct keel_sight *seen);
+/// histogram[k] += finite elements, not 0, with a magnitude in 2^(16 k - 128) ..< 2^(16 k - 112);
+/// smaller ones count in the first of 16.
+void keel_exponents(const float *x, size_t count, int32_t *histogram);
+
+/// x *= factor.
+void keel_scale(float *x, size_t count, float factor);
+/// x = x < -limit ? -limit : x > limit ? limit : x.
+void keel_clip_elements(float *x, size_t count, float limit);
+/// NaN becomes 0, an infinity becomes `infinite` with its sign.
+void keel_repair(float *x, size_t count, float infinite);
+
 struct keel_update {
   float learning_rate, weight_decay, coefficient;
   bool decoupled;

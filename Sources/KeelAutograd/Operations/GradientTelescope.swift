@@ -9,13 +9,15 @@ extension Tensor {
     try requireFloat("globalNorm", self)
     let (x, backend) = (value, backend)
     let norm = try onDevice { () throws(DeviceError) in
-      let summary = try backend.newArray([2])
       if x.count == 0 {
-        try backend.fill(summary, with: 0)
-      } else {
-        try backend.globalNormClip(x, limit: nil, into: summary)
+        let zero = try backend.newArray(.scalar)
+        try backend.fill(zero, with: 0)
+        return zero
       }
-      return summary.view(offset: 0, shape: .scalar)
+      let table = try TelescopeTable([(offset: 0, count: x.count)], on: backend)
+      let reading = try TelescopeReading(tensors: 1, on: backend)
+      try backend.gradientTelescope(x, table, wantsHistogram: false, into: reading)
+      return reading.summary.view(offset: 0, shape: .scalar)
     }
     return Tensor(value: norm, device: device, origin: .constant)
   }
