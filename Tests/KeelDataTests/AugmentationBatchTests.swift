@@ -89,7 +89,7 @@ import Testing
     }
     #expect(
       "\(SHA256.digest(of: bytes))"
-        == "2c239fa4382fb4978e4317102e9c5ad0b11dd98e7a443bf967acebcbcc0930cb")
+        == "4334f135cd3aa68057bccc7a43682a7457b6ed7bc1f04206fd8a4dc99e3b4972")
   }
 
   @Test func keysOfExamplesDiffer() {

@@ -171,21 +171,31 @@ private func gaussian(deviation: Double) -> [Double] {
 private func smoothField(
   height: Int, width: Int, _ weights: [Double], _ random: inout RandomSequence
 ) -> [Double] {
-  var field = (0..<(height * width)).map { _ in random.next(in: -1...1) }
-  var line = [Double](repeating: 0, count: max(height, width))
-  func blur(from start: Int, count: Int, by step: Int) {
-    for place in 0..<count {
-      var sum = 0.0
-      let first = max(0, place - weights.count + 1)
-      let last = min(count - 1, place + weights.count - 1)
-      for other in first...last {
-        sum += weights[abs(place - other)] * field[start + other * step]
-      }
-      line[place] = sum
-    }
-    for place in 0..<count { field[start + place * step] = line[place] }
+  // Columns first: each is one line of memory until it is turned.
+  let raw = (0..<(height * width)).map { _ in random.next(in: -1...1) }
+  let across = blurred(raw, lines: width, weights)
+  var turned = raw
+  for row in 0..<height {
+    for column in 0..<width { turned[row * width + column] = across[column * height + row] }
   }
-  for row in 0..<height { blur(from: row * width, count: width, by: 1) }
-  for column in 0..<width { blur(from: column, count: height, by: width) }
-  return field
+  return blurred(turned, lines: height, weights)
+}
+
+/// Each line as the weighted sum of those around it.
+private func blurred(_ field: [Double], lines: Int, _ weights: [Double]) -> [Double] {
+  let length = field.count / lines
+  var result = [Double](repeating: 0, count: field.count)
+  field.withUnsafeBufferPointer { field in
+    result.withUnsafeMutableBufferPointer { result in
+      for line in 0..<lines {
+        let first = max(0, line - weights.count + 1)
+        for other in first...min(lines - 1, line + weights.count - 1) {
+          let weight = weights[abs(line - other)]
+          let (to, from) = (line * length, other * length)
+          for place in 0..<length { result[to + place] += weight * field[from + place] }
+        }
+      }
+    }
+  }
+  return result
 }

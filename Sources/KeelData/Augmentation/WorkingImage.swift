@@ -81,20 +81,36 @@ package struct WorkingImage {
   mutating func resample(
     _ border: Augmentation.Border, _ source: (Int, Int) -> (row: Double, column: Double)
   ) {
+    var to = 0
     for row in 0..<height {
       for column in 0..<width {
         let point = source(row, column)
-        let (top, left) = (point.row.rounded(.down), point.column.rounded(.down))
-        let (down, right) = (point.row - top, point.column - left)
-        let to = (row * width + column) * channels
-        for channel in 0..<channels { spare[to + channel] = 0 }
-        for (step, share) in [(0, 1 - down), (1, down)] where share != 0 {
-          for (stride, part) in [(0, 1 - right), (1, right)] where part != 0 {
-            guard let from = place(Int(top) + step, Int(left) + stride, border) else { continue }
-            let weight = share * part
-            for channel in 0..<channels { spare[to + channel] += weight * pixels[from + channel] }
+        let corner = (row: point.row.rounded(.down), column: point.column.rounded(.down))
+        let (top, left) = (Int(corner.row), Int(corner.column))
+        let (down, right) = (point.row - corner.row, point.column - corner.column)
+        let weights = SIMD4(
+          (1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right)
+        // Most points lie between four pixels of the image.
+        if top >= 0, left >= 0, top + 1 < height, left + 1 < width, down > 0, right > 0 {
+          let from = (top * width + left) * channels
+          let next = from + width * channels
+          for channel in 0..<channels {
+            spare[to + channel] =
+              weights[0] * pixels[from + channel] + weights[1] * pixels[from + channels + channel]
+              + weights[2] * pixels[next + channel] + weights[3] * pixels[next + channels + channel]
+          }
+        } else {
+          for channel in 0..<channels { spare[to + channel] = 0 }
+          for neighbour in 0..<4 where weights[neighbour] != 0 {
+            guard let from = place(top + neighbour / 2, left + neighbour % 2, border) else {
+              continue
+            }
+            for channel in 0..<channels {
+              spare[to + channel] += weights[neighbour] * pixels[from + channel]
+            }
           }
         }
+        to += channels
       }
     }
     swap(&pixels, &spare)
@@ -144,7 +160,9 @@ package protocol AugmentedNumber: BitwiseCopyable, Sendable {
 extension UInt8: AugmentedNumber {
   package static var white: Double { 255 }
   package var number: Double { Double(self) }
-  package init(rounding number: Double) { self = UInt8(Swift.min(Swift.max(number, 0), 255).rounded()) }
+  package init(rounding number: Double) {
+    self = UInt8(Swift.min(Swift.max(number, 0), 255).rounded())
+  }
 }
 
 extension Float: AugmentedNumber {
