@@ -4,8 +4,8 @@ import Synchronization
 /// Cuts a data set into batches, in an order that depends on nothing but the seed and the epoch.
 ///
 /// Batch (epoch, step) is a pure function of the loader: any thread, device or resumed run gets
-/// the same one, augmentation included. Shuffled orders are Fisher–Yates permutations from Philox, keyed (seed, shuffle,
-/// epoch).
+/// the same one, augmentation included. Shuffled orders are Fisher–Yates permutations from Philox,
+/// keyed (seed, shuffle, epoch).
 public struct BatchLoader: Sendable {
   /// The data.
   public let dataset: Dataset

@@ -23,8 +23,8 @@ public struct Augmentation: Hashable, Sendable {
 
   /// The steps in their order.
   ///
-  /// - Throws: ``DataError`` (`outOfRange`) that names the step whose range is not usable, or when a
-  ///   mixing step is not the last.
+  /// - Throws: ``DataError`` (`outOfRange`) that names the step whose range is not usable, or when
+  ///   a mixing step is not the last.
   public init(_ steps: Step...) throws(DataError) { try self.init(steps: steps) }
 
   /// The steps in their order.
