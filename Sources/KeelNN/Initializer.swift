@@ -27,6 +27,13 @@ public enum Initializer: Hashable, Sendable, Codable {
   /// Orthonormal rows or columns (whichever are fewer) times `gain`, of the matrix whose columns
   /// are the last axis. Saxe et al., 2013.
   case orthogonal(gain: Float = 1)
+  /// `gain` on the diagonal and 0 elsewhere, of a matrix of any extents. Of a convolution: at the
+  /// centre tap, channel i to filter i of each group (Dirac), so that with stride 1 and same
+  /// padding the layer passes its input on.
+  case identity(gain: Float = 1)
+  /// Each output has exactly `connections` inputs (all of them, if there are fewer) whose weights
+  /// are normal with mean 0 and `deviation`; the others are 0. Martens, 2010.
+  case sparse(connections: Int = 15, deviation: Float = 1)
 
   /// Which connections variance scaling counts.
   public enum Fan: String, Hashable, Sendable, Codable {
@@ -65,8 +72,8 @@ public enum Initializer: Hashable, Sendable, Codable {
   public static let lecunNormal = varianceScaling(
     scale: 1, mode: .fanIn, distribution: .truncatedNormal)
 
-  /// What is wrong with its numbers, as the end of "requires …", or nil.
-  package var complaint: String? {
+  /// What is wrong with its numbers for a shape, as the end of "requires …", or nil.
+  package func complaint(for shape: Shape) -> String? {
     switch self {
     case .zeros, .ones, .constant: nil
     case .segments(let values):
@@ -79,19 +86,27 @@ public enum Initializer: Hashable, Sendable, Codable {
     case .varianceScaling(let scale, _, _):
       scale.isFinite && scale > 0 ? nil : "a finite scale above 0"
     case .orthogonal(let gain): gain.isFinite ? nil : "a finite gain"
+    case .identity(let gain):
+      gain.isFinite && shape.rank >= 2 ? nil : "a finite gain and a shape of two axes or more"
+    case .sparse(let connections, let deviation):
+      connections >= 1 && deviation.isFinite && deviation >= 0
+        ? nil : "at least one connection and a finite deviation of at least 0"
     }
   }
 
-  /// The standard deviation that the elements have in expectation.
+  /// The standard deviation that the elements have in expectation; 0 of the identity.
   public func expectedDeviation(shape: Shape, fanIn: Int, fanOut: Int) -> Double {
     switch self {
-    case .zeros, .ones, .constant, .segments: 0
+    case .zeros, .ones, .constant, .segments, .identity: 0
     case .uniform(let low, let high): Double(high - low) / 12.0.squareRoot()
     case .normal(_, let deviation), .truncatedNormal(_, let deviation): Double(deviation)
     case .varianceScaling(let scale, let mode, _):
       (Double(scale) / mode.count(fanIn: fanIn, fanOut: fanOut)).squareRoot()
     case .orthogonal(let gain):
       Double(abs(gain)) / Double(max(shape.matrixRows, shape.matrixColumns, 1)).squareRoot()
+    case .sparse(let connections, let deviation):
+      (Double(min(connections, shape.matrixRows)) / Double(max(shape.matrixRows, 1))).squareRoot()
+        * Double(deviation)
     }
   }
 }

@@ -30,8 +30,50 @@ extension Initializer {
       return orthonormal(rows: shape.matrixRows, columns: shape.matrixColumns, &random).map {
         Float(Double(gain) * $0)
       }
+    case .identity(let gain): return centredIdentity(shape, fanOut: fanOut, gain: gain)
+    case .sparse(let connections, let deviation):
+      return sparseMatrix(
+        rows: shape.matrixRows, columns: shape.matrixColumns, connections: connections,
+        deviation: Double(deviation), &random)
     }
   }
+}
+
+/// The identity of the last two axes at the centre of those before; see
+/// ``Initializer/identity(gain:)``.
+///
+/// Grouped convolutions declare fanOut = taps x filters of one group: that is how many columns
+/// make one identity.
+private func centredIdentity(_ shape: Shape, fanOut: Int, gain: Float) -> [Float] {
+  var values = [Float](repeating: 0, count: shape.count)
+  let windows = Array(shape.extents.dropLast(2))
+  let (rows, columns) = (shape.extents[windows.count], shape.matrixColumns)
+  // With same padding an even window reaches one tap further behind than before.
+  let centre = windows.reduce(0) { $0 * $1 + ($1 - 1) / 2 }
+  let declared = fanOut / max(windows.reduce(1, *), 1)
+  let period = declared >= 1 && columns % declared == 0 ? declared : columns
+  for column in 0..<columns where column % period < rows {
+    values[(centre * rows + column % period) * columns + column] = gain
+  }
+  return values
+}
+
+/// A matrix each of whose columns has `connections` normal numbers at random rows.
+private func sparseMatrix(
+  rows: Int, columns: Int, connections: Int, deviation: Double, _ random: inout RandomSequence
+) -> [Float] {
+  var values = [Float](repeating: 0, count: rows * columns)
+  let chosen = min(connections, rows)
+  var order = Array(0..<rows)
+  for column in 0..<columns {
+    let normals = random.standardNormals(chosen)
+    // The first steps of a shuffle: whatever order the last column left, all rows are as likely.
+    for i in 0..<chosen {
+      order.swapAt(i, i + Int(random.next(below: UInt32(rows - i))))
+      values[order[i] * columns + column] = Float(deviation * normals[i])
+    }
+  }
+  return values
 }
 
 /// The standard deviation of a standard normal number that lies within ±2.

@@ -28,7 +28,7 @@ public struct LayerScope {
     let full = try claim(name)
     guard shape.isCountable else { throw refusal("parameters that fit a memory", got: shape) }
     guard shape.count > 0 else { throw refusal("parameters with elements", got: shape) }
-    if let complaint = initializer.complaint {
+    if let complaint = initializer.complaint(for: shape) {
       throw refusal(complaint, gotText: "\(initializer) for '\(name)'")
     }
     let parameter = Parameter(
@@ -74,6 +74,18 @@ public struct LayerScope {
     return output
   }
 
+  /// Builds a layer whose output is added to this one's input, and returns the shape of its
+  /// output: the branch of a residual connection, which Fixup
+  /// initialisation then knows.
+  ///
+  /// - Throws: as ``child(_:_:input:)``.
+  public mutating func residualBranch<Branch: Layer>(
+    _ name: String, _ layer: inout Branch, input: Shape
+  ) throws(TensorError) -> Shape {
+    declarations.residualBranches.append(path.isEmpty ? name : "\(path).\(name)")
+    return try child(name, &layer, input: input)
+  }
+
   /// A stream of random numbers of the layer's own; see ``Pass/dropoutKey(stream:)``.
   public mutating func randomStream() -> Int {
     declarations.streams += 1
@@ -109,6 +121,7 @@ final class LayerDeclarations {
   var rows: [LayerSummary] = []
   var tree: [BuiltLayer] = []
   var names: Set<String> = []
+  var residualBranches: [String] = []
   var streams = 0
 }
 

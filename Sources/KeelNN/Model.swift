@@ -27,7 +27,12 @@ public final class Model {
   public let states: [StateBuffer]
   /// The layers with their shapes and parameters.
   public let layers: [LayerSummary]
+  /// What gave the weights their first values in place of the layers' own initialisers; see
+  /// ``initialize(_:at:)``.
+  public internal(set) var initializer: Initializer?
 
+  /// The paths of layers whose output is added to their input, as ``LayerScope`` learned them.
+  package let residualBranches: [String]
   package let arena: ParameterArena
   /// The layers, built.
   package let network: any Layer
@@ -79,6 +84,7 @@ public final class Model {
     parameters = declarations.parameters
     states = declarations.states
     layers = declarations.rows
+    residualBranches = declarations.residualBranches
     arena = try ParameterArena(parameters, states: states, device: device, seed: seed)
     var leaves: [ObjectIdentifier: Parameter] = [:]
     for parameter in parameters {
@@ -200,7 +206,7 @@ extension Model {
     throw unknown(name)
   }
 
-  private func matching(_ prefix: String) throws(TensorError) -> [Parameter] {
+  func matching(_ prefix: String) throws(TensorError) -> [Parameter] {
     let found = parameters.filter { $0.name == prefix || $0.name.hasPrefix(prefix + ".") }
     guard !found.isEmpty else { throw unknown(prefix) }
     return found

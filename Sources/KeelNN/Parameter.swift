@@ -8,7 +8,9 @@ public final class Parameter {
   /// Its shape.
   public let shape: Shape
   /// How its first values are made.
-  public let initializer: Initializer
+  public internal(set) var initializer: Initializer
+  /// How its layer declared that.
+  let declaredInitializer: Initializer
   /// How many inputs one output sums over, as the layer declared it.
   public let fanIn: Int
   /// How many outputs one input reaches, as the layer declared it.
@@ -17,6 +19,8 @@ public final class Parameter {
   public let decays: Bool
   /// Whether training changes it; see ``Model/freeze(_:)``.
   public internal(set) var isTrainable = true
+  /// What its steps are multiplied by, above 0; see ``Model/setLearningRateScale(_:at:)``.
+  public internal(set) var learningRateScale: Float = 1
 
   /// Its number in the order of declaration: the index of its random numbers.
   package let index: Int
@@ -34,7 +38,7 @@ public final class Parameter {
     /// The slice of the gradient buffer.
     package let gradient: NDArray
     /// The standard deviation of the first values.
-    package let firstDeviation: Double
+    package internal(set) var firstDeviation: Double
   }
 
   init(
@@ -44,6 +48,7 @@ public final class Parameter {
     self.name = name
     self.shape = shape
     self.initializer = initializer
+    declaredInitializer = initializer
     self.fanIn = fanIn
     self.fanOut = fanOut
     self.decays = decays

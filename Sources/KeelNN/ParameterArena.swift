@@ -97,7 +97,7 @@ package final class ParameterArena {
     return (starts, max(next, ArenaBlock.count))
   }
 
-  /// Uploads the scales: 0 for frozen parameters, decay only where it applies. Gradients of frozen
+  /// Uploads the scales: that of the learning rate, 0 for frozen parameters; decay only where it applies. Gradients of frozen
   /// parameters become 0, so that they count in no norm.
   package func writeScales(_ all: [Parameter]) throws(TensorError) {
     var values = [Float](repeating: 0, count: scales.count)
@@ -106,7 +106,7 @@ package final class ParameterArena {
       let first = place.offset / ArenaBlock.count
       let blocks = (parameter.shape.count + ArenaBlock.count - 1) / ArenaBlock.count
       for block in first..<(first + blocks) {
-        values[2 * block] = parameter.isTrainable ? 1 : 0
+        values[2 * block] = parameter.isTrainable ? parameter.learningRateScale : 0
         values[2 * block + 1] = parameter.decays ? 1 : 0
       }
     }
@@ -133,7 +133,7 @@ package final class ParameterArena {
 }
 
 /// The standard deviation of the values around their mean, in Double.
-private func standardDeviation(_ values: [Float]) -> Double {
+func standardDeviation(_ values: [Float]) -> Double {
   guard !values.isEmpty else { return 0 }
   var (sum, squares) = (0.0, 0.0)
   for value in values { sum += Double(value) }

@@ -10,6 +10,7 @@ import Testing
     .truncatedNormal(mean: -1, deviation: 0.2), .glorotUniform, .glorotNormal, .heUniform,
     .heNormal, .lecunUniform, .lecunNormal,
     .varianceScaling(scale: 3, mode: .fanOut, distribution: .normal),
+    .sparse(connections: 15, deviation: 2),
   ]
 
   private func values(_ initializer: Initializer, shape: Shape = Self.shape) -> [Double] {
@@ -104,6 +105,106 @@ import Testing
     }
     for other in bits.dropFirst() { #expect(other == bits[0]) }
     #expect(Set(bits[0].map(\.hashValue)).count > 3)
+  }
+
+  @Test func everyColumnOfASparseMatrixHasItsConnections() {
+    let matrix = values(.sparse(connections: 15, deviation: 0.5))
+    var used = [Int](repeating: 0, count: 400)
+    for column in 0..<300 {
+      let rows = (0..<400).filter { matrix[$0 * 300 + column] != 0 }
+      #expect(rows.count == 15)
+      for row in rows { used[row] += 1 }
+    }
+    // Each row is as likely: 4500 draws over 400 rows, 11.25 ± 3.3.
+    #expect(used.allSatisfy { (1...28).contains($0) })
+    let few = values(.sparse(connections: 15), shape: [4, 10])
+    #expect(few.allSatisfy { $0 != 0 })
+  }
+
+  @Test(arguments: [[5, 5], [3, 7], [7, 3]]) func identityIsOneOnTheDiagonal(_ extents: [Int]) {
+    let matrix = Initializer.identity(gain: 2).values(
+      shape: Shape(extents), fanIn: extents[0], fanOut: extents[1],
+      key: RandomKey(seed: 1, .initialization))
+    for i in matrix.indices { #expect(matrix[i] == (i / extents[1] == i % extents[1] ? 2 : 0)) }
+  }
+
+  @Test(arguments: TestDevices.all)
+  func identityOfAConvolutionPassesTheImageOn(_ device: Device) throws {
+    let pixels = (0..<120).map { Float($0) - 60.5 }
+    let x = try Tensor(pixels, shape: [1, 5, 6, 4], on: device)
+    for (kernel, groups) in [(3, 1), (2, 1), (5, 2), (3, 4)] {
+      let layer = Conv2D(
+        4, kernel: Size2D(kernel, kernel), padding: .same, groups: groups,
+        initializer: .identity())
+      let model = try Model(layer, input: [5, 6, 4], device: device)
+      #expect(try model(x).scalars() == pixels, "kernel \(kernel), \(groups) groups")
+    }
+  }
+
+  @Test func namesAreRead() throws {
+    let known: [(String, Initializer)] = [
+      ("zeros", .zeros), ("ones", .ones), ("constant:0.5", .constant(0.5)),
+      ("uniform", .uniform(low: -0.05, high: 0.05)), ("uniform:-1:2", .uniform(low: -1, high: 2)),
+      ("normal", .normal(mean: 0, deviation: 0.05)),
+      ("normal:1:0.5", .normal(mean: 1, deviation: 0.5)),
+      ("truncated-normal", .truncatedNormal(mean: 0, deviation: 0.05)),
+      ("truncated-normal:0:1", .truncatedNormal(mean: 0, deviation: 1)),
+      ("glorot-uniform", .glorotUniform), ("glorot-normal", .glorotNormal),
+      ("he-uniform", .heUniform), ("he-normal", .heNormal), ("lecun-uniform", .lecunUniform),
+      ("lecun-normal", .lecunNormal), ("orthogonal", .orthogonal()),
+      ("orthogonal:1.5", .orthogonal(gain: 1.5)), ("identity", .identity()),
+      ("identity:-2", .identity(gain: -2)), ("sparse", .sparse()),
+      ("sparse:4:0.1", .sparse(connections: 4, deviation: 0.1)),
+    ]
+    for (text, initializer) in known { #expect(try Initializer(named: text) == initializer) }
+    #expect(known.count >= Initializer.names.count)
+    let unknown = [
+      "", "he", "he-normal:2", "constant", "constant:", "constant:x", "constant:nan", "uniform:1",
+      "sparse:1.5:1", "zeros:", "HE-NORMAL",
+    ]
+    for text in unknown {
+      let error = sentence { _ = try Initializer(named: text) }
+      #expect(error.contains("requires one of zeros, ones") && error.contains("'\(text)'"))
+    }
+    #expect(sentence { _ = try Initializer(named: "uniform:2:1") }.contains("low <= high"))
+    #expect(sentence { _ = try Initializer(named: "normal:0:-1") }.contains("deviation"))
+    #expect(sentence { _ = try Initializer(named: "sparse:0:1") }.contains("one connection"))
+  }
+
+  @Test func identityNeedsAMatrix() {
+    let layer = Dense(3, biasInitializer: .identity())
+    #expect(
+      sentence { _ = try Model(layer, input: [3], device: .cpu) }.contains("two axes or more"))
+  }
+
+  /// The same bits as if the layers had been declared so; biases and frozen weights stay.
+  @Test(arguments: TestDevices.all) func initializeReplacesTheWeights(_ device: Device) throws {
+    func model(_ initializer: Initializer) throws -> Model {
+      try Model(
+        Sequential {
+          Dense(20, initializer: initializer, biasInitializer: .normal(mean: 0, deviation: 1))
+          Dense(8, initializer: initializer)
+        }, input: [10], device: device, seed: 3)
+    }
+    let (declared, replaced) = (try model(.heNormal), try model(.glorotUniform))
+    let frozen = try model(.glorotUniform)
+    try replaced.initialize(.heNormal)
+    for name in ["dense1.weight", "dense1.bias", "dense2.weight"] {
+      #expect(try replaced.weights(named: name) == declared.weights(named: name))
+    }
+    #expect(replaced.initializer == .heNormal)
+    #expect(replaced.initializationRecord?.initializers.count == 2)
+    #expect(declared.initializationRecord == nil)
+
+    try frozen.freeze("dense1")
+    let kept = try frozen.weights(named: "dense1.weight")
+    try frozen.initialize(.heNormal)
+    #expect(try frozen.weights(named: "dense1.weight") == kept)
+    try frozen.initialize(.ones, at: "dense2")
+    #expect(try frozen.weights(named: "dense2.weight").allSatisfy { $0 == 1 })
+    #expect(sentence { try frozen.initialize(.ones, at: "dense7") }.contains("dense7"))
+    #expect(
+      sentence { try frozen.initialize(.normal(mean: 0, deviation: -1)) }.contains("deviation"))
   }
 
   @Test func anotherSeedGivesOtherValues() throws {

@@ -73,9 +73,11 @@ public struct Conv2D: Layer {
   /// The output for a batch of images.
   public func callAsFunction(_ x: Tensor, _ pass: Pass) throws(TensorError) -> Tensor {
     let bias: Tensor? = usesBias ? try pass[bias] : nil
-    return try x.convolution2D(
-      pass[weight], bias: bias, stride: stride.pair, dilation: dilation.pair, padding: padding,
-      groups: groups, activation: activation)
+    return try pass.fusing(activation, weight) { (activation) throws(TensorError) in
+      try x.convolution2D(
+        pass[weight], bias: bias, stride: stride.pair, dilation: dilation.pair, padding: padding,
+        groups: groups, activation: activation)
+    }
   }
 }
 

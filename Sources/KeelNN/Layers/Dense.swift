@@ -45,6 +45,8 @@ public struct Dense: Layer {
   /// The output for a batch.
   public func callAsFunction(_ x: Tensor, _ pass: Pass) throws(TensorError) -> Tensor {
     let bias: Tensor? = usesBias ? try pass[bias] : nil
-    return try x.dense(pass[weight], bias: bias, activation: activation)
+    return try pass.fusing(activation, weight) { (activation) throws(TensorError) in
+      try x.dense(pass[weight], bias: bias, activation: activation)
+    }
   }
 }

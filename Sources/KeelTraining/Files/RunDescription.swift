@@ -9,6 +9,8 @@ public struct RunDescription: Hashable, Sendable, Codable {
   public var version = 1
   /// The model, if it was made from a recipe.
   public var model: ModelRecipe?
+  /// What the initialisation left, if it was not as the model's layers declare it.
+  public var initialization: InitializationRecord?
   /// The extents of one input.
   public var input: [Int]
   /// How many numbers the parameters have.
@@ -47,6 +49,7 @@ public struct RunDescription: Hashable, Sendable, Codable {
   init(_ trainer: Trainer, _ plan: FitPlan, data: [String: String]) {
     let model = trainer.model
     self.model = model.recipe
+    initialization = model.initializationRecord
     input = model.inputShape.extents
     parameters = model.parameterCount
     optimizer = trainer.updater.optimizer
