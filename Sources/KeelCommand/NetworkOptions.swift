@@ -20,7 +20,15 @@ struct NetworkOptions: ParsableArguments {
   @Option(parsing: .unconditional, help: "Label smoothing of the cross-entropy, in 0 ..< 1.")
   var labelSmoothing: Float = 0
 
+  @Option(
+    name: .customLong("init"), parsing: .unconditional,
+    help: ArgumentHelp(
+      "How weights get their first values: \(Initializer.names.joined(separator: ", ")). "
+        + "Default: as the layers say.", valueName: "name"))
+  var initializer: String?
+
   func validate() throws {
+    do { _ = try chosenInitializer } catch { throw ValidationError("--init: \(error)") }
     guard ModelRecipe.names.contains(model) else {
       throw ValidationError(
         "There is no model '\(model)'; there are: \(ModelRecipe.names.joined(separator: ", ")).")
@@ -45,6 +53,14 @@ struct NetworkOptions: ParsableArguments {
     case "lstm": .lstmClassifier(units: 64, classes: classes)
     case "conv-lstm": .convolutionalLSTM(classes: classes)
     default: .digitsCNN(classes: classes)
+    }
+  }
+
+  /// What replaces the initialisers of the layers, if anything does.
+  var chosenInitializer: Initializer? {
+    get throws(TensorError) {
+      guard let initializer else { return nil }
+      return try Initializer(named: initializer)
     }
   }
 

@@ -31,6 +31,9 @@ struct TrainingJob {
     print("data: \(source.description), \(train.count) to train, \(test.count) to test")
     let recipe = command.network.recipe(classes: train.classCount)
     let model = try Model(recipe, input: train.exampleShape, device: device, seed: command.seed)
+    if let initializer = try command.network.chosenInitializer {
+      try model.initialize(initializer)
+    }
     trainer = try model.compile(
       optimizer: command.descent.chosen, loss: command.network.loss,
       clipGlobalNorm: command.descent.clipGlobalNorm)

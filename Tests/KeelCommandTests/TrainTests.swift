@@ -63,6 +63,7 @@ import Testing
       ["--weight-decay", "0.1"], ["--batch", "15"], ["--accumulate", "2"], ["--dropout", "0.5"],
       ["--label-smoothing", "0.1"], ["--epochs", "1"], ["--augment", "shift=2"],
       ["--augment", "rotate=10,mixup=0.4"],
+      ["--init", "he-normal"], ["--init", "sparse:4:0.5"],
     ]
     var seen: Set<[UInt8]> = []
     for (number, options) in variants.enumerated() {

@@ -23,6 +23,7 @@ import Testing
     (["--augment", "twist=3"], "augmentation step 'twist=3': requires one of crop, shift"),
     (["--augment", "rotate=200"], "degrees 200 is outside 0 ... 180"),
     (["--weight-decay", "-1"], "weight decay of at least 0"),
+    (["--init", "xavier"], "--init: initializer: requires one of zeros, ones"),
     (["--optimizer", "sgd", "--momentum", "2"], "momentum in 0 ..< 1, got 2.0"),
     (["--momentum", "0.5"], "--momentum and --nesterov belong to --optimizer sgd"),
     (["--optimizer", "lion"], "There is no optimizer 'lion'; there are: sgd, adam, adamw"),
