@@ -99,6 +99,22 @@ import Testing
     #expect(other.layers[0].tries == 10 && !other.isConverged)
   }
 
+  /// A recurrent layer is no linear map and an activation: it keeps its weights, and what comes
+  /// behind is measured with them.
+  @Test func recurrentWeightsStay() throws {
+    let model = try Model(
+      Sequential {
+        LSTM(6)
+        Dense(4)
+      }, input: [5, 3], device: .cpu, seed: 3)
+    let names = model.parameters.map(\.name).filter { $0.hasPrefix("lstm") }
+    let before = try names.map { try model.weights(named: $0) }
+    let report = try model.initializeLSUV(on: batch(.cpu, [64, 5, 3]))
+    #expect(report.layers.map(\.weight) == ["dense1.weight"] && report.isConverged)
+    #expect(report.untouched.count == 2)
+    #expect(try names.map { try model.weights(named: $0) } == before)
+  }
+
   @Test(arguments: TestDevices.all)
   func frozenWeightsStayAndFailuresChangeNothing(_ device: Device) throws {
     let model = try Model(

@@ -29,8 +29,8 @@ public struct LSUVReport: Hashable, Sendable {
 }
 
 extension Model {
-  /// Layer-sequential unit-variance initialisation (LSUV, Mishkin & Matas, 2015): every weight is
-  /// made orthonormal; then, layer by layer from the input on, W = W / sqrt(Var(z)) until
+  /// Layer-sequential unit-variance initialisation (LSUV, Mishkin & Matas, 2015): layer by
+  /// layer from the input on the weight is made orthonormal, then W = W / sqrt(Var(z)) until
   /// |Var(z) - 1| < `tolerance` or `maximumTries` divisions were made.
   ///
   /// z is the linear part of a `Dense` or convolution on `batch`: the product and the bias, before
@@ -54,8 +54,8 @@ extension Model {
           gotText: "\(tolerance) and \(maximumTries)"))
     }
     return try WeightSnapshot.protecting(self) { () throws(TensorError) in
-      if orthonormalFill { try initialize(.orthogonal()) }
-      let scaler = LSUVScaler(tolerance: tolerance, maximumTries: maximumTries)
+      let scaler = LSUVScaler(
+        self, tolerance: tolerance, maximumTries: maximumTries, fills: orthonormalFill)
       var pass = Pass(isTraining: false, seed: seed, step: 0)
       pass.observer = scaler
       _ = try self(batch, pass)
@@ -74,10 +74,14 @@ private final class LSUVScaler: LinearPartObserver {
   private(set) var layers: [LSUVReport.Layer] = []
   private let tolerance: Float
   private let maximumTries: Int
+  private let model: Model
+  private let fills: Bool
 
-  init(tolerance: Float, maximumTries: Int) {
+  init(_ model: Model, tolerance: Float, maximumTries: Int, fills: Bool) {
+    self.model = model
     self.tolerance = tolerance
     self.maximumTries = maximumTries
+    self.fills = fills
   }
 
   func layerBegan(_ layer: LayerVisit, input: Tensor) throws(TensorError) {}
@@ -87,11 +91,12 @@ private final class LSUVScaler: LinearPartObserver {
   func linearPart(
     of weight: Parameter, at path: String, _ compute: () throws(TensorError) -> Tensor
   ) throws(TensorError) -> Tensor {
-    var output = try compute()
     // A weight that two layers share belongs to the first of them.
     guard weight.isFreeWeight, !layers.contains(where: { $0.weight == weight.name }),
       let values = weight.tensor
-    else { return output }
+    else { return try compute() }
+    if fills { try model.setFirstValues(.orthogonal(), scale: 1, of: weight) }
+    var output = try compute()
     var variance = try output.variance().item()
     let before = variance
     var tries = 0
