@@ -75,15 +75,33 @@ public struct LayerScope {
   }
 
   /// Builds a layer whose output is added to this one's input, and returns the shape of its
-  /// output: the branch of a residual connection, which Fixup
-  /// initialisation then knows.
+  /// output: the branch of a residual connection, which Fixup initialisation then knows.
   ///
   /// - Throws: as ``child(_:_:input:)``.
   public mutating func residualBranch<Branch: Layer>(
     _ name: String, _ layer: inout Branch, input: Shape
   ) throws(TensorError) -> Shape {
-    declarations.residualBranches.append(path.isEmpty ? name : "\(path).\(name)")
-    return try child(name, &layer, input: input)
+    let first = declarations.parameters.count
+    let output = try child(name, &layer, input: input)
+    noteResidualBranch(path.isEmpty ? name : "\(path).\(name)", since: first)
+    return output
+  }
+
+  /// The same for a branch that is built under the names of this layer itself.
+  ///
+  /// - Parameter build: builds it.
+  public mutating func residualBranch(
+    _ build: (inout LayerScope) throws(TensorError) -> Shape
+  ) throws(TensorError) -> Shape {
+    let first = declarations.parameters.count
+    let output = try build(&self)
+    noteResidualBranch(path, since: first)
+    return output
+  }
+
+  private func noteResidualBranch(_ path: String, since first: Int) {
+    declarations.residualBranches.append(
+      ResidualBranch(path: path, parameters: first..<declarations.parameters.count))
   }
 
   /// A stream of random numbers of the layer's own; see ``Pass/dropoutKey(stream:)``.
@@ -121,7 +139,7 @@ final class LayerDeclarations {
   var rows: [LayerSummary] = []
   var tree: [BuiltLayer] = []
   var names: Set<String> = []
-  var residualBranches: [String] = []
+  var residualBranches: [ResidualBranch] = []
   var streams = 0
 }
 
@@ -141,6 +159,14 @@ package struct BuiltLayer {
     while let named = layer as? NamedLayer { layer = named.layer }
     (self.path, self.layer, self.input, self.output) = (path, layer, input, output)
   }
+}
+
+/// The part of a model whose output is added to its input.
+package struct ResidualBranch: Sendable {
+  /// The path of the branch, or of the layer that it belongs to.
+  package let path: String
+  /// The indices of the parameters declared in it.
+  package let parameters: Range<Int>
 }
 
 /// A line of a model's summary.

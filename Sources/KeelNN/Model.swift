@@ -31,8 +31,8 @@ public final class Model {
   /// ``initialize(_:at:)``.
   public internal(set) var initializer: Initializer?
 
-  /// The paths of layers whose output is added to their input, as ``LayerScope`` learned them.
-  package let residualBranches: [String]
+  /// The parts whose output is added to their input, inner ones before those around them.
+  package let residualBranches: [ResidualBranch]
   package let arena: ParameterArena
   /// The layers, built.
   package let network: any Layer

@@ -40,16 +40,13 @@ extension Model {
     _ initializer: Initializer = .heNormal, zerosClassifier: Bool = true
   ) throws(TensorError) -> FixupReport {
     let weights = parameters.filter(\.isWeight)
-    var members: [String: [Parameter]] = [:]
-    var outside: [Parameter] = []
-    for weight in weights {
-      if let branch = innermostBranch(of: weight) {
-        members[branch, default: []].append(weight)
-      } else {
-        outside.append(weight)
-      }
+    var outside = weights
+    // Inner branches come before those around them and take what is theirs.
+    let branches = residualBranches.compactMap { branch -> (String, [Parameter])? in
+      let members = outside.filter { branch.parameters.contains($0.index) }
+      outside.removeAll { branch.parameters.contains($0.index) }
+      return members.isEmpty ? nil : (branch.path, members)
     }
-    let branches = residualBranches.filter { members[$0] != nil }
     guard !branches.isEmpty else {
       throw .shape(
         ShapeError(
@@ -58,8 +55,7 @@ extension Model {
     }
     return try WeightSnapshot.protecting(self) { () throws(TensorError) in
       var report = FixupReport(branches: [])
-      for path in branches {
-        let inner = members[path] ?? []
+      for (path, inner) in branches {
         // A branch of one weight has nothing but its last.
         let scale =
           inner.count > 1
@@ -82,9 +78,5 @@ extension Model {
     _ initializer: Initializer, _ scale: Double, _ weight: Parameter
   ) throws(TensorError) {
     if weight.isFreeWeight { try setFirstValues(initializer, scale: scale, of: weight) }
-  }
-
-  private func innermostBranch(of weight: Parameter) -> String? {
-    residualBranches.filter { weight.name.hasPrefix($0 + ".") }.max { $0.count < $1.count }
   }
 }
