@@ -24,6 +24,13 @@ public enum Loss: Hashable, Sendable, Codable {
   public func callAsFunction(
     _ output: Tensor, _ target: Tensor
   ) throws(TensorError) -> Tensor {
+    OperationTrace.observer?.met(target, as: "the targets")
+    return try traced("loss", kind: name, source: nil) { () throws(TensorError) in
+      try value(output, target)
+    }
+  }
+
+  private func value(_ output: Tensor, _ target: Tensor) throws(TensorError) -> Tensor {
     switch self {
     case .softmaxCrossEntropy(let smoothing):
       return try output.softmaxCrossEntropy(labels: target, smoothing: smoothing)

@@ -110,7 +110,16 @@ public final class Model {
       throw .shape(
         ShapeError("model", requires: "inputs of batch x \(inputShape)", got: x.shape))
     }
+    OperationTrace.observer?.met(x, as: "the input batch")
     return try network(x, pass)
+  }
+
+  /// The number of the last training pass; 0 before the first.
+  package var lastPass: UInt64 { passes == 0 ? 0 : passes - 1 }
+
+  /// A training pass of a given number.
+  package func trainingPass(step: UInt64) -> Pass {
+    Pass(isTraining: true, seed: seed, step: step)
   }
 
   /// Computes a loss and the gradient of every trainable parameter, which goes to the arena.
