@@ -41,6 +41,8 @@ public enum DeviceError: Error, Hashable, Sendable, CustomStringConvertible {
   case guardOverwritten(operation: String)
   /// The device stopped answering.
   case lost(device: String)
+  /// A result differs from the reference device's by more than rounding explains.
+  case wrongResult(finding: String)
 
   /// One sentence.
   public var description: String {
@@ -57,6 +59,7 @@ public enum DeviceError: Error, Hashable, Sendable, CustomStringConvertible {
       "\(operation) is not supported on this device: \(reason)"
     case .guardOverwritten(let operation): "\(operation) wrote outside its output"
     case .lost(let device): "the device '\(device)' stopped answering"
+    case .wrongResult(let finding): finding
     }
   }
 }

@@ -33,6 +33,8 @@ public enum RandomPurpose: UInt8, Sendable, CaseIterable {
   case augmentation
   case noise
   case user
+  /// Which launches a shadow looks at.
+  case shadow = 200
 }
 
 /// The name of one sequence of random numbers: (seed, purpose, index, step).

@@ -18,6 +18,7 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup var network: NetworkOptions
   @OptionGroup var descent: OptimizerOptions
   @OptionGroup var changes: AugmentationOptions
+  @OptionGroup var shadow: ShadowOption
 
   @Option(parsing: .unconditional, help: "Passes over the training examples.")
   var epochs = 5
@@ -62,6 +63,7 @@ struct TrainCommand: ParsableCommand {
   func run() throws {
     let job = try resume.map { try TrainingJob(resuming: $0, self) } ?? TrainingJob(self)
     print(job.trainer.model.summary())
+    defer { shadow.printReport(of: job.trainer.model.device) }
     let stop = Interrupt.catching()
     let result = try job.trainer.fit(
       job.train, epochs: job.epochs, batchSize: job.batch, validation: .data(job.test),

@@ -71,7 +71,7 @@ struct TrainingJob {
   private static func open(
     _ command: TrainCommand
   ) throws -> (device: Device, profiler: ProfilingBackend?) {
-    let device = try command.device.open()
+    let device = command.shadow.watching(try command.device.open())
     guard command.profile else { return (device, nil) }
     let profiler = ProfilingBackend(device.backend)
     return (Device(profiler), profiler)

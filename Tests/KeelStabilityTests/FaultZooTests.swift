@@ -208,13 +208,13 @@ import Testing
 
   @Test(arguments: TestDevices.all) func poisonedParameter(_ device: Device) throws {
     let model = try model(device) { (x) throws(TensorError) in x }
-    var weights = try model.weights(named: "dense1.weight")
+    var weights = try model.weights(named: "dense2.weight")
     weights[5] = .infinity
-    try model.setWeights(weights, named: "dense1.weight")
+    try model.setWeights(weights, named: "dense2.weight")
     let (x, labels) = try batch(device)
     let cause = try #require(try locate(model, x, labels))
-    #expect(cause.source == .parameter(name: "dense1.weight"))
+    #expect(cause.source == .parameter(name: "dense2.weight"))
     #expect(
-      "\(cause)".contains("the parameter dense1.weight holds +inf since before this step"))
+      "\(cause)".contains("the parameter dense2.weight holds +inf since before this step"))
   }
 }
