@@ -1,5 +1,4 @@
 import ArgumentParser
-import Glibc
 import Keel
 import KeelBackend
 import Synchronization
@@ -40,7 +39,7 @@ struct ShadowOption: ParsableArguments {
           return count
         }
         guard number <= 8 else { return }
-        fputs("warning: \(finding)\n", stderr)
+        KeelCommand.complain("warning: \(finding)")
       })
   }
 

@@ -104,10 +104,19 @@ extension CaseTests {
           let g = try backend.array(
             (0..<256).map { Float(($0 * step) % 17) / 10 - 0.8 }, shape: [256])
           let update = OptimizerUpdate(
-            rule: .adam(beta1: 0.9, beta2: 0.999, epsilon: 1e-8), learningRate: 0.01,
-            weightDecay: 0, decouplesDecay: false, step: UInt64(step))
+            rule: .adam(beta1: 0.9, beta2: 0.999, epsilon: 1e-8), weightDecay: 0,
+            decouplesDecay: false)
+          var fields = [Float](repeating: 0, count: DecisionField.count)
+          for field in [DecisionField.coefficient, .applies, .factor] { fields[field.rawValue] = 1 }
+          fields[DecisionField.learningRate.rawValue] = 0.01
+          fields[DecisionField.correction1.rawValue] =
+            OptimizerUpdate.biasCorrection(0.9, step: UInt64(step))
+          fields[DecisionField.correction2.rawValue] =
+            OptimizerUpdate.biasCorrection(0.999, step: UInt64(step))
+          let decision = try backend.array(fields, shape: [fields.count])
           try backend.optimizerStep(
-            update, parameters: p, gradients: g, moments: [m, v], scales: scales, summary: nil)
+            update, parameters: p, gradients: g, moments: [m, v], scales: scales,
+            decision: decision)
         }
         return [try backend.scalars(p), try backend.scalars(m), try backend.scalars(v)]
       }
