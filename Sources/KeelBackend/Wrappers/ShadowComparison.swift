@@ -86,7 +86,11 @@ struct ShadowComparison {
       let (right, value) = (expected[index], got[index])
       if right == value || (right.isNaN && value.isNaN) { continue }
       let error = abs(Double(value) - Double(right))
-      if !isExact, error <= harmless * abs(Double(right)) + ShadowTolerance.smallest { continue }
+      if !isExact, right.isFinite,
+        error <= harmless * abs(Double(right)) + ShadowTolerance.smallest
+      {
+        continue
+      }
       let relative = error / abs(Double(right))
       found.append((index, relative.isNaN ? .infinity : relative))
     }
