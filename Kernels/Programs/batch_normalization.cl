@@ -101,7 +101,8 @@ void batch_normalization_statistics(
 //            inverse: channels; factors: scale and shift, 2 x channels.
 // Work       axis 0 = team, `lanes` channels; its rows of lanes share chunks.
 // Requires   local size KEEL_GROUP.
-// Numerics   fixed order; the mean's low part goes into the shift; one row has variance 0.
+// Numerics   fixed order; the mean's low part goes into the shift; one row has variance 0. A channel
+//            whose batch statistics are not finite leaves its running ones as they are.
 // Launched   Sources/KeelOpenCL/OpenCLBatchNormalization.swift
 // Checked    Sources/KeelCases/BatchNormalizationCases.swift
 // Why        differences to the first chunk's mean neither cancel nor overflow.
@@ -154,6 +155,7 @@ void batch_normalization_merge(
   factors[channels + c] = beta[c] - low * factor;
   const float renewal = 1.0f - momentum;
   const float unbiased = squares / (float)max(rows - 1, 1u);
+  if (!keel_is_finite(center) || !keel_is_finite(unbiased)) return;
   running_mean[c] = momentum * running_mean[c] + renewal * center;
   running_variance[c] = momentum * running_variance[c] + renewal * unbiased;
 }

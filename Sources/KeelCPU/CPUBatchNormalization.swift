@@ -32,6 +32,8 @@ extension CPUBackend: BatchNormalizationBackend {
           inverse[c] = Float(exact)
           scales[c] = Float(Double(gains[c]) * exact)
           let unbiased = Float(variance * (number > 1 ? number / (number - 1) : 1))
+          // Quarantine: a batch that is not finite leaves the running statistics alone.
+          guard center[c].isFinite, unbiased.isFinite else { continue }
           running[c] = momentum * running[c] + (1 - momentum) * center[c]
           spread[c] = momentum * spread[c] + (1 - momentum) * unbiased
         }

@@ -20,6 +20,10 @@ enum BatchNormalizationCases {
       training("training_large_mean", [257, 5], fill: .uniform(999, 1001), gradient: false),
       training("training_constant", [65, 3], fill: .repeating([2.5]), gradient: false),
       training("training_nan", [9, 14], fill: .sprinkled([.nan, 1, 1]), gradient: false),
+      // One channel of four with NaN, one with an infinity: the other two move on.
+      training(
+        "training_quarantine", [8, 4],
+        fill: .repeating([.nan, 1, 2, 3, 0.5, -1, 1, .infinity, 2, 0, -2, 1]), gradient: false),
       training("training_momentum0", [33, 4], momentum: 0),
       inference("inference", [16, 5], .identity),
       inference("inference_relu", [3, 5, 6, 7], .relu),
@@ -54,6 +58,15 @@ enum BatchNormalizationCases {
       result.variance[i % channels] += difference * difference / rows
     }
     return result
+  }
+
+  /// Running statistics after a batch: those of a channel that is not finite stay.
+  private static func running(
+    _ old: [Double], _ batch: Statistics, _ new: (Int) -> Double
+  ) -> [Double] {
+    old.indices.map { c in
+      batch.mean[c].isFinite && batch.variance[c].isFinite ? new(c) : old[c]
+    }
   }
 
   private static let epsilon = 1e-3
@@ -91,10 +104,10 @@ enum BatchNormalizationCases {
         let s = statistics(t[0], channels)
         return [
           normalize(t[0], t[1], t[2], s.mean, s.variance, magnitude: true),
-          (0..<channels).map { keep * abs(t[3][$0]) + take * s.magnitude[$0] },
-          (0..<channels).map {
-            keep * abs(t[4][$0])
-              + take * (s.variance[$0] + s.magnitude[$0] * s.variance[$0].squareRoot())
+          running(t[3], s) { c in keep * abs(t[3][c]) + take * s.magnitude[c] },
+          running(t[4], s) { c in
+            keep * abs(t[4][c])
+              + take * (s.variance[c] + s.magnitude[c] * s.variance[c].squareRoot())
           },
         ]
       },
@@ -112,8 +125,8 @@ enum BatchNormalizationCases {
           normalize(t[0], t[1], t[2], s.mean, s.variance).map {
             ActivationCases.formula(activation, $0)
           },
-          (0..<channels).map { keep * t[3][$0] + take * s.mean[$0] },
-          (0..<channels).map { keep * t[4][$0] + take * s.variance[$0] * unbias },
+          running(t[3], s) { c in keep * t[3][c] + take * s.mean[c] },
+          running(t[4], s) { c in keep * t[4][c] + take * s.variance[c] * unbias },
         ]
       })
   }

@@ -34,11 +34,14 @@ extension ReferenceBackend {
     let count = Double(x.shape[0])
     write(statistics.map(\.mean), to: mean)
     write(statistics.map { 1 / ($0.variance + Double(epsilon)).squareRoot() }, to: inverseDeviation)
-    let means = zip(read(runningMean), statistics).map { m * $0 + (1 - m) * $1.mean }
-    write(means, to: runningMean)
-    let variances = zip(read(runningVariance), statistics).map {
-      m * $0 + (1 - m) * $1.variance * count / (count - 1)
+    var (means, variances) = (read(runningMean), read(runningVariance))
+    for (c, value) in statistics.enumerated() {
+      let unbiased = value.variance * count / (count - 1)
+      guard Float(value.mean).isFinite, Float(unbiased).isFinite else { continue }
+      means[c] = m * means[c] + (1 - m) * value.mean
+      variances[c] = m * variances[c] + (1 - m) * unbiased
     }
+    write(means, to: runningMean)
     write(variances, to: runningVariance)
     let (center, scale, g, b) = (read(mean), read(inverseDeviation), read(gamma), read(beta))
     let result = values.enumerated().map { i, value in

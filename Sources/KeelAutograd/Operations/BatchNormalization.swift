@@ -6,7 +6,9 @@ extension Tensor {
   /// variance of each channel (last axis) over all other axes.
   ///
   /// The running tensors are updated in place:
-  /// running = momentum * running + (1 - momentum) * value, with the unbiased variance.
+  /// running = momentum * running + (1 - momentum) * value, with the unbiased variance. A channel
+  /// whose mean or variance is not finite leaves its running numbers as they are, bit for bit: one
+  /// bad batch does not poison what is used later. Nothing is read back for that.
   ///
   /// - Parameters:
   ///   - gamma, beta, runningMean, runningVariance: channels.
