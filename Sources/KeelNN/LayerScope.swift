@@ -155,9 +155,10 @@ package struct BuiltLayer {
   package let output: Shape
 
   init(path: String, layer: any Layer, input: Shape, output: Shape) {
-    var layer = layer
-    while let named = layer as? NamedLayer { layer = named.layer }
-    (self.path, self.layer, self.input, self.output) = (path, layer, input, output)
+    self.path = path
+    self.layer = layer.unnamed
+    self.input = input
+    self.output = output
   }
 }
 

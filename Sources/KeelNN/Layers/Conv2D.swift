@@ -17,6 +17,8 @@ public struct Conv2D: Layer {
   package let initializer: Initializer
   package private(set) var weight: Parameter?
   package private(set) var bias: Parameter?
+  /// What a folded normalisation adds; one object for all copies of the layer within a model.
+  package private(set) var epilogue = FoldedEpilogue()
 
   /// A layer of `filters` output channels.
   ///
@@ -60,6 +62,7 @@ public struct Conv2D: Layer {
       scope, input, window: kernel, stride: stride, dilation: dilation, padding: padding)
     let taps = kernel.height * kernel.width
     let (fanIn, fanOut) = (taps * channels / groups, taps * filters / groups)
+    epilogue = FoldedEpilogue()
     weight = try scope.parameter(
       "weight", shape: [kernel.height, kernel.width, channels / groups, filters],
       initializer: initializer, fanIn: fanIn, fanOut: fanOut)
@@ -72,7 +75,8 @@ public struct Conv2D: Layer {
 
   /// The output for a batch of images.
   public func callAsFunction(_ x: Tensor, _ pass: Pass) throws(TensorError) -> Tensor {
-    let bias: Tensor? = usesBias ? try pass[bias] : nil
+    let bias = try epilogue.bias(or: bias, pass)
+    let activation = epilogue.activation ?? activation
     return try pass.fusing(activation, weight) { (activation) throws(TensorError) in
       try x.convolution2D(
         pass[weight], bias: bias, stride: stride.pair, dilation: dilation.pair, padding: padding,

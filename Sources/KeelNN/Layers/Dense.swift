@@ -12,6 +12,8 @@ public struct Dense: Layer {
   package let biasInitializer: Initializer
   package private(set) var weight: Parameter?
   package private(set) var bias: Parameter?
+  /// What a folded normalisation adds; one object for all copies of the layer within a model.
+  package private(set) var epilogue = FoldedEpilogue()
 
   /// A layer of `units` outputs.
   public init(
@@ -33,6 +35,7 @@ public struct Dense: Layer {
     guard let inputs = input.extents.last, inputs >= 1 else {
       throw scope.refusal("an input of at least one axis, none empty", got: input)
     }
+    epilogue = FoldedEpilogue()
     weight = try scope.parameter(
       "weight", shape: [inputs, units], initializer: initializer, fanIn: inputs, fanOut: units)
     if usesBias {
@@ -44,7 +47,8 @@ public struct Dense: Layer {
 
   /// The output for a batch.
   public func callAsFunction(_ x: Tensor, _ pass: Pass) throws(TensorError) -> Tensor {
-    let bias: Tensor? = usesBias ? try pass[bias] : nil
+    let bias = try epilogue.bias(or: bias, pass)
+    let activation = epilogue.activation ?? activation
     return try pass.fusing(activation, weight) { (activation) throws(TensorError) in
       try x.dense(pass[weight], bias: bias, activation: activation)
     }

@@ -4,9 +4,15 @@ public import KeelBackend
 /// Batch normalisation of each channel (the last axis), with an activation (Ioffe & Szegedy, 2015).
 ///
 /// Training uses the statistics of the batch and moves the running ones towards them:
-/// running = momentum * running + (1 - momentum) * batch. Inference uses the running ones, and so
-/// does training while both parameters are frozen. Parameters: `gamma`, `beta`; states:
-/// `running_mean`, `running_variance`; all channels.
+/// running = momentum * running + (1 - momentum) * batch. So `momentum` is the part that is kept
+/// (Keras' convention; PyTorch's momentum is 1 - this one), and the variance that goes in is the
+/// unbiased one. A channel whose batch statistics are not finite leaves its running ones as they
+/// are, bit for bit. Inference uses the running ones, and so does training while both parameters
+/// are frozen. Parameters: `gamma`, `beta`; states: `running_mean`, `running_variance`; all
+/// channels.
+///
+/// ``Model/calibrateBatchNorm(_:upstream:)`` replaces the running statistics by exact ones and
+/// stops their movement; ``Model/foldBatchNorm()`` moves a layer into the one before it.
 public struct BatchNorm: Layer {
   package let momentum: Float
   package let epsilon: Float
@@ -15,6 +21,8 @@ public struct BatchNorm: Layer {
   package private(set) var beta: Parameter?
   package private(set) var mean: StateBuffer?
   package private(set) var variance: StateBuffer?
+  /// Which statistics it uses now; one object for all copies of the layer within a model.
+  package private(set) var use = BatchNormUse()
 
   /// A layer that keeps `momentum` of its running statistics at each step.
   public init(
@@ -35,9 +43,8 @@ public struct BatchNorm: Layer {
     guard momentum >= 0, momentum <= 1 else {
       throw scope.refusal("a momentum in 0 ... 1", gotText: "\(momentum)")
     }
-    guard epsilon > 0, epsilon.isFinite else {
-      throw scope.refusal("a finite epsilon above 0", gotText: "\(epsilon)")
-    }
+    try requireEpsilon(epsilon, scope)
+    use = BatchNormUse()
     (gamma, beta) = try scaleAndShift(&scope, channels)
     mean = try scope.state("running_mean", shape: [channels], initialValue: 0)
     variance = try scope.state("running_variance", shape: [channels], initialValue: 1)
@@ -46,12 +53,38 @@ public struct BatchNorm: Layer {
 
   /// The normalised batch.
   public func callAsFunction(_ x: Tensor, _ pass: Pass) throws(TensorError) -> Tensor {
-    let learns = gamma?.isTrainable ?? true || beta?.isTrainable ?? true
-    guard pass.isTraining, learns else {
-      return try x.batchNormalizationInference(
-        gamma: pass[gamma], beta: pass[beta], mean: pass[mean], variance: pass[variance],
-        epsilon: epsilon, activation: activation)
+    switch use.mode {
+    case .folded: return x
+    case .frozen: return try inference(x, pass)
+    case .calibrating(let collector):
+      try requireSeveralValues(x)
+      try collector.add(x)
+      // A momentum of 1 keeps the running statistics.
+      return try batchStatistics(x, pass, momentum: 1)
+    case .online:
+      let learns = gamma?.isTrainable ?? true || beta?.isTrainable ?? true
+      guard pass.isTraining, learns else { return try inference(x, pass) }
+      try requireSeveralValues(x)
+      return try batchStatistics(x, pass, momentum: momentum)
     }
+  }
+
+  private func inference(_ x: Tensor, _ pass: Pass) throws(TensorError) -> Tensor {
+    try x.batchNormalizationInference(
+      gamma: pass[gamma], beta: pass[beta], mean: pass[mean], variance: pass[variance],
+      epsilon: epsilon, activation: activation)
+  }
+
+  private func batchStatistics(
+    _ x: Tensor, _ pass: Pass, momentum: Float
+  ) throws(TensorError) -> Tensor {
+    try x.batchNormalization(
+      gamma: pass[gamma], beta: pass[beta], runningMean: pass[mean],
+      runningVariance: pass[variance], momentum: momentum, epsilon: epsilon,
+      activation: activation)
+  }
+
+  private func requireSeveralValues(_ x: Tensor) throws(TensorError) {
     guard x.shape.reducing([x.shape.rank - 1], keepingAxes: false).count > 1 else {
       throw .shape(
         ShapeError(
@@ -59,10 +92,6 @@ public struct BatchNorm: Layer {
           requires: "more than one value per channel in training: use a larger batch",
           got: x.shape))
     }
-    return try x.batchNormalization(
-      gamma: pass[gamma], beta: pass[beta], runningMean: pass[mean],
-      runningVariance: pass[variance], momentum: momentum, epsilon: epsilon,
-      activation: activation)
   }
 }
 
@@ -84,9 +113,7 @@ public struct LayerNorm: Layer {
     guard let columns = input.extents.last, input.count > 0 else {
       throw scope.refusal("an input of at least one axis", got: input)
     }
-    guard epsilon > 0, epsilon.isFinite else {
-      throw scope.refusal("a finite epsilon above 0", gotText: "\(epsilon)")
-    }
+    try requireEpsilon(epsilon, scope)
     (gamma, beta) = try scaleAndShift(&scope, columns)
     return input
   }
@@ -97,7 +124,15 @@ public struct LayerNorm: Layer {
   }
 }
 
-private func scaleAndShift(
+/// Refuses an epsilon that is not finite and above 0.
+func requireEpsilon(_ epsilon: Float, _ scope: LayerScope) throws(TensorError) {
+  guard epsilon > 0, epsilon.isFinite else {
+    throw scope.refusal("a finite epsilon above 0", gotText: "\(epsilon)")
+  }
+}
+
+/// `gamma` of ones and `beta` of zeros, without weight decay.
+func scaleAndShift(
   _ scope: inout LayerScope, _ count: Int
 ) throws(TensorError) -> (Parameter, Parameter) {
   (

@@ -101,6 +101,11 @@ public struct NamedLayer: Layer {
   }
 }
 
+extension Layer {
+  /// The layer without a name that ``named(_:)`` gave it.
+  package var unnamed: any Layer { (self as? NamedLayer)?.layer.unnamed ?? self }
+}
+
 /// A layer as a block lists it.
 public struct ListedLayer {
   /// The layer.
