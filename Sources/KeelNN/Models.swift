@@ -10,6 +10,10 @@ public enum ModelRecipe: Hashable, Sendable {
   case lstmClassifier(units: Int, classes: Int)
   /// Conv 32 3x3 relu, max-pool 2x2, rows as time steps, LSTM 32 twice, Dense classes.
   case convolutionalLSTM(classes: Int)
+  /// ResNet-18 in its form for small images, see ``Models/resNet18(classes:norm:)``.
+  case resNet18(classes: Int, norm: NetworkNorm = .batch)
+  /// DenseNet-BC, see ``Models/denseNet(depth:growth:compression:classes:)``.
+  case denseNet(depth: Int = 40, growth: Int = 12, compression: Float = 0.5, classes: Int)
 
   /// The name under which runs and the command line know it.
   public var name: String {
@@ -18,11 +22,15 @@ public enum ModelRecipe: Hashable, Sendable {
     case .mlp: "mlp"
     case .lstmClassifier: "lstm"
     case .convolutionalLSTM: "conv-lstm"
+    case .resNet18: "resnet18"
+    case .denseNet: "densenet"
     }
   }
 
   /// The names of all recipes.
-  public static let names = ["digits-cnn", "mlp", "lstm", "conv-lstm"]
+  public static let names = [
+    "digits-cnn", "mlp", "resnet18", "densenet", "lstm", "conv-lstm",
+  ]
 
   /// The network.
   public var network: Sequential {
@@ -33,12 +41,18 @@ public enum ModelRecipe: Hashable, Sendable {
     case .lstmClassifier(let units, let classes):
       Models.lstmClassifier(units: units, classes: classes)
     case .convolutionalLSTM(let classes): Models.convolutionalLSTM(classes: classes)
+    case .resNet18(let classes, let norm): Models.resNet18(classes: classes, norm: norm)
+    case .denseNet(let depth, let growth, let compression, let classes):
+      Models.denseNet(depth: depth, growth: growth, compression: compression, classes: classes)
     }
   }
 }
 
 extension ModelRecipe: Codable {
-  private enum Key: String, CodingKey { case name, classes, hidden, activation, dropout, units }
+  private enum Key: String, CodingKey {
+    case name, classes, hidden, activation, dropout, units
+    case norm, depth, growth, compression
+  }
 
   /// Reads `{"name": …}` with the options of that name.
   public init(from decoder: any Decoder) throws {
@@ -56,6 +70,14 @@ extension ModelRecipe: Codable {
       self = .lstmClassifier(
         units: try values.decode(Int.self, forKey: .units), classes: classes)
     case "conv-lstm": self = .convolutionalLSTM(classes: classes)
+    case "resnet18":
+      self = .resNet18(
+        classes: classes, norm: try values.decode(NetworkNorm.self, forKey: .norm))
+    case "densenet":
+      self = .denseNet(
+        depth: try values.decode(Int.self, forKey: .depth),
+        growth: try values.decode(Int.self, forKey: .growth),
+        compression: try values.decode(Float.self, forKey: .compression), classes: classes)
     default:
       throw DecodingError.dataCorruptedError(
         forKey: .name, in: values,
@@ -78,6 +100,14 @@ extension ModelRecipe: Codable {
       try values.encode(classes, forKey: .classes)
       try values.encode(activation, forKey: .activation)
       try values.encode(dropout, forKey: .dropout)
+    case .resNet18(let classes, let norm):
+      try values.encode(classes, forKey: .classes)
+      try values.encode(norm, forKey: .norm)
+    case .denseNet(let depth, let growth, let compression, let classes):
+      try values.encode(depth, forKey: .depth)
+      try values.encode(growth, forKey: .growth)
+      try values.encode(compression, forKey: .compression)
+      try values.encode(classes, forKey: .classes)
     }
   }
 }
