@@ -28,11 +28,8 @@ import Testing
     (["--momentum", "0.5"], "--momentum and --nesterov belong to --optimizer sgd"),
     (["--optimizer", "lion"], "There is no optimizer 'lion'; there are: sgd, adam, adamw"),
     (["--model", "resnet"], "There is no model 'resnet'; there are: digits-cnn, mlp, resnet18"),
-    (["--model", "densenet", "--depth", "12"], "--depth must be 6 n + 4 and at least 10, got 12"),
-    (["--model", "densenet", "--growth", "-1"], "--growth must be at least 1, got -1"),
     (["--growth", "4"], "--depth and --growth belong to --model densenet"),
     (["--norm", "group"], "--norm belongs to --model resnet18"),
-    (["--model", "resnet18", "--norm", "layer"], "There is no norm 'layer'; there are: batch"),
     (["--hidden", "0"], "--hidden widths must be at least 1"),
     (["--dropout", "1"], "--dropout must be at least 0 and below 1"),
     (["--label-smoothing", "nan"], "--label-smoothing must be at least 0"),
@@ -58,6 +55,15 @@ import Testing
     let bench = Workbench()
     expectRefusal(
       try bench.keel("train", "--hidden", "5", "--out", "run"), saying: "belong to --model mlp")
+    expectRefusal(
+      try bench.keel("train", "--model", "densenet", "--depth", "12", "--out", "run"),
+      saying: "--depth must be 6 n + 4 and at least 10, got 12")
+    expectRefusal(
+      try bench.keel("train", "--model", "densenet", "--growth", "-1", "--out", "run"),
+      saying: "--growth must be at least 1, got -1")
+    expectRefusal(
+      try bench.keel("train", "--model", "resnet18", "--norm", "layer", "--out", "run"),
+      saying: "There is no norm 'layer'; there are: batch, group, none")
     #expect(!bench.exists("run"))
   }
 
