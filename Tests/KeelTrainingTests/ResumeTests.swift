@@ -86,6 +86,28 @@ import Testing
     }
   }
 
+  /// Learning-rate scales and the initialisers that noise is measured by come back with a run.
+  @Test func initializationIsRebuilt() throws {
+    try withFolder { folder in
+      let path = folder + "/run"
+      let data = try TestData.columns(40)
+      let first = try TestData.recipeTrainer(.cpu)
+      try first.model.initialize(.heNormal)
+      try first.model.setLearningRateScale(0.25, at: "dense1")
+      let record = try #require(first.model.initializationRecord)
+      #expect(record.initializer == .heNormal && record.learningRateScales.count == 2)
+      try first.fit(data, epochs: 1, batchSize: 8, output: RunFolder(new: path))
+      let run = try RunFolder(existing: path)
+      #expect(try run.description().initialization == record)
+      let second = try run.trainer(on: .cpu)
+      #expect(second.model.initializationRecord == record)
+      // Two more epochs are the same from here as from there.
+      try first.fit(data, epochs: 2, batchSize: 8)
+      try second.fit(data, epochs: 2, batchSize: 8)
+      #expect(try TestData.bits(second.model) == TestData.bits(first.model))
+    }
+  }
+
   @Test func foldersThatAreInUseAreRefused() throws {
     try withFolder { folder in
       let path = folder + "/run"
