@@ -7,7 +7,7 @@ public import KeelBackend
 ///
 /// Parameters: `alpha`, one number without decay; those of the branch under `branch`.
 public struct ReZero: Layer {
-  private var branch: any Layer
+  package private(set) var branch: any Layer
   private let initialScale: Float
   private var alpha: Parameter?
 
