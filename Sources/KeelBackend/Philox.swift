@@ -35,6 +35,8 @@ public enum RandomPurpose: UInt8, Sendable, CaseIterable {
   case user
   /// Which launches a shadow looks at.
   case shadow = 200
+  /// Whether two units are exchanged.
+  case flip = 201
 }
 
 /// The name of one sequence of random numbers: (seed, purpose, index, step).
