@@ -51,7 +51,9 @@ public struct Residual: Layer {
   public mutating func build(
     _ scope: inout LayerScope, input: Shape
   ) throws(TensorError) -> Shape {
-    let output = try main.build(&scope, input: input)
+    let output = try scope.residualBranch { (scope) throws(TensorError) in
+      try main.build(&scope, input: input)
+    }
     var other = input
     if var branch = shortcut {
       other = try scope.child("shortcut", &branch, input: input)
