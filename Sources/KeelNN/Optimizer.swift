@@ -15,8 +15,13 @@ public struct Optimizer: Hashable, Sendable, Codable {
   /// Whether decay shrinks parameters directly rather than through the gradient.
   public let decouplesDecay: Bool
 
-  /// Stochastic gradient descent (PyTorch's form), with momentum (Polyak, 1964) or Nesterov's
-  /// (Sutskever et al., 2013) if asked for. Decay is added to the gradient.
+  /// Stochastic gradient descent, with momentum (Polyak, 1964) or Nesterov's (Sutskever et al.,
+  /// 2013) if asked for. Decay is added to the gradient.
+  ///
+  /// Momentum has PyTorch's form, v = momentum * v + g and p -= learningRate * v. Keras has the
+  /// rate inside, v = momentum * v - learningRate * g and p += v. With a constant rate the steps
+  /// are the same; where it changes, PyTorch's form applies the new rate to the whole velocity at
+  /// once, Keras's to new gradients only.
   public static func sgd(
     learningRate: Float, momentum: Float = 0, nesterov: Bool = false, dampening: Float = 0,
     weightDecay: Float = 0
@@ -46,6 +51,38 @@ public struct Optimizer: Hashable, Sendable, Codable {
     Optimizer(
       name: "adamw", rule: .adam(beta1: beta1, beta2: beta2, epsilon: epsilon),
       learningRate: learningRate, weightDecay: weightDecay, decouplesDecay: true)
+  }
+
+  /// Mirror descent (Nemirovski & Yudin, 1983): the step is taken in the image of a map. The
+  /// euclidean map is ``sgd(learningRate:momentum:nesterov:dampening:weightDecay:)`` to the bit.
+  /// Decay is added to the gradient.
+  ///
+  /// With ``MirrorMap/entropy`` parameters keep their signs: it is for positive ones, and moves a
+  /// negative one the wrong way. Its signed form, EG± (Kivinen & Warmuth, 1997), is the limit of
+  /// ``MirrorMap/hypentropy(beta:)`` for beta to 0. Both maps multiply, and explode faster than
+  /// plain descent where a step is large.
+  ///
+  /// - Parameters:
+  ///   - isOptimistic: takes 2 g - (the gradient before) in place of g (Nemirovski, 2004; Daskalakis
+  ///     et al., 2018), for games and saddle points.
+  ///   - stepLimit: bounds |learningRate * g| of every element; nil stands for ln 4 with the maps
+  ///     that multiply (a factor of 4 at most) and for no limit with the others, infinity for none.
+  public static func mirrorDescent(
+    map: MirrorMap, learningRate: Float, isOptimistic: Bool = false, stepLimit: Float? = nil,
+    weightDecay: Float = 0
+  ) -> Optimizer {
+    Optimizer(
+      name: "mirror",
+      rule: .mirror(
+        map, optimistic: isOptimistic, stepLimit: stepLimit ?? Optimizer.usualStepLimit(map)),
+      learningRate: learningRate, weightDecay: weightDecay, decouplesDecay: false)
+  }
+
+  private static func usualStepLimit(_ map: MirrorMap) -> Float {
+    switch map {
+    case .euclidean, .power: .infinity
+    case .entropy, .hypentropy: 1.386_294_4  // ln 4
+    }
   }
 
   /// Throws unless every option is usable.
