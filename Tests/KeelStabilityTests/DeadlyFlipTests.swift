@@ -34,6 +34,24 @@ import Testing
     return try spread(model)
   }
 
+  private func joins(_ device: Device) throws -> Model {
+    let model = try Model(
+      Sequential {
+        Conv2D(5, kernel: 3, activation: .relu)
+        Residual(activation: .relu) {
+          Conv2D(7, kernel: 3, padding: .same)
+          BatchNorm(activation: .relu)
+          Conv2D(5, kernel: 3, padding: .same)
+        }
+        DenseConnection { Conv2D(6, kernel: 3, padding: .same, activation: .tanh) }
+        GlobalAvgPool2D()
+        Dense(8)
+        RMSNorm()
+        Dense(3)
+      }, input: [6, 6, 1], device: device, seed: 9)
+    return try spread(model)
+  }
+
   /// Gives every parameter and state numbers that differ.
   private func spread(_ model: Model) throws -> Model {
     for name in model.parameters.map(\.name) + model.states.map(\.name) {
@@ -78,6 +96,9 @@ import Testing
     for (model, layers, width) in [
       (try dense(device), ["dense1", "dense2"], 16),
       (try convolutions(device), ["conv1", "conv2", "dense1"], 54),
+      (
+        try joins(device), ["conv1", "residual1.conv1", "denseconnection1.conv1", "dense1"], 63
+      ),
     ] {
       for mode in DeadlyFlip.Mode.allCases {
         for layer in layers {

@@ -48,6 +48,27 @@ import Testing
         }, [9]
       ),
       (
+        "joins",
+        Sequential {
+          Conv2D(4, kernel: 3, activation: .relu)
+          Residual(activation: .relu) {
+            Conv2D(6, kernel: 3, padding: .same, activation: .relu)
+            Conv2D(4, kernel: 3, padding: .same)
+          }
+          Residual(activation: .leakyRelu(slope: 0.25)) {
+            Conv2D(5, kernel: 3, padding: .same)
+          } shortcut: {
+            Conv2D(5, kernel: 1)
+          }
+          DenseConnection { Conv2D(3, kernel: 3, padding: .same, activation: .relu) }
+          Conv2D(4, kernel: 1, activation: .relu)
+          GroupNorm(2, activation: .relu)
+          Flatten()
+          Dense(6, activation: .relu)
+          Dense(4)
+        }, [6, 6, 2]
+      ),
+      (
         "normalised",
         Sequential {
           Conv2D(6, kernel: 3, usesBias: false)

@@ -103,6 +103,29 @@ extension HiddenUnitsWalk {
     return units
   }
 
+  mutating func residual(_ layer: Residual, _ here: Layered, _ x: Features) -> Features {
+    let main = run(layer.main, at: here.path, x)
+    var other = x
+    if let shortcut = layer.shortcut {
+      other = run(shortcut, at: child("shortcut", of: here.path), x)
+    }
+    let sum = join(main, other)
+    activate(sum, layer.activation, here)
+    return sum
+  }
+
+  /// Units of several tensors one after the other. A part that nobody knows takes the rest of the
+  /// channels, which are no units.
+  mutating func sideBySide(_ parts: [Features], _ here: Layered) -> Features {
+    let known = parts.reduce(0) { $0 + ($1?.count ?? 0) }
+    let rest = (outputs[here.path]?.extents.last ?? 0) - known
+    guard rest >= 0, parts.count(where: { $0 == nil }) == (rest > 0 ? 1 : 0) else {
+      for part in parts { _ = opaque(part, here) }
+      return nil
+    }
+    return parts.flatMap { $0 ?? [Int](repeating: 0, count: rest) }
+  }
+
   mutating func flatten(_ x: Features, _ here: Layered) -> Features {
     guard let x else { return nil }
     guard let count = outputs[here.path]?.count, !x.isEmpty, count % x.count == 0 else {

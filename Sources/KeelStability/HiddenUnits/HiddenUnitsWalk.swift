@@ -80,6 +80,25 @@ struct HiddenUnitsWalk {
       return batchNormalization(layer, here, x)
     case let layer as LayerNorm:
       return rowNormalization([layer.gamma, layer.beta], here, x)
+    case let layer as RMSNorm:
+      return rowNormalization([layer.gamma], here, x)
+    case let layer as GroupNorm:
+      if symmetry == .permutation {
+        block(x, .opaque("\(here.title) normalises groups of channels"))
+      }
+      let y = rowNormalization([layer.gamma, layer.beta], here, x)
+      activate(y, layer.activation, here)
+      return y
+    case let layer as Residual:
+      return residual(layer, here, x)
+    case let layer as DenseConnection:
+      return sideBySide([x, run(layer.main, at: path, x)], here)
+    case let layer as Concatenate:
+      var parts: [Features] = []
+      for (number, branch) in layer.branches.enumerated() {
+        parts.append(run(branch, at: child("branch\(number + 1)", of: path), x))
+      }
+      return sideBySide(parts, here)
     case let layer as ReZero:
       return join(x, run(layer.branch, at: child("branch", of: path), x))
     case is MaxPool2D, is AvgPool2D, is GlobalAvgPool2D, is Dropout: return x
