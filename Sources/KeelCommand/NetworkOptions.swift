@@ -116,11 +116,6 @@ struct OptimizerOptions: ParsableArguments {
     help: "Weight decay: added to the gradient, decoupled for adamw.")
   var weightDecay: Float?
 
-  @Option(
-    parsing: .unconditional,
-    help: "Clips the norm of all gradients together to this limit.")
-  var clipGlobalNorm: Float?
-
   func validate() throws {
     guard ["sgd", "adam", "adamw"].contains(optimizer) else {
       throw ValidationError("There is no optimizer '\(optimizer)'; there are: sgd, adam, adamw.")
@@ -128,10 +123,8 @@ struct OptimizerOptions: ParsableArguments {
     guard optimizer == "sgd" || (!nesterov && momentum == nil) else {
       throw ValidationError("--momentum and --nesterov belong to --optimizer sgd.")
     }
-    for (name, value) in [("--lr", lr), ("--clip-global-norm", clipGlobalNorm)] {
-      if let value, !(value.isFinite && value > 0) {
-        throw ValidationError("\(name) must be finite and above 0, got \(value).")
-      }
+    if let lr, !(lr.isFinite && lr > 0) {
+      throw ValidationError("--lr must be finite and above 0, got \(lr).")
     }
     do { try chosen.validate() } catch { throw ValidationError("\(error)") }
   }

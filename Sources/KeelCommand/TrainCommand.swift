@@ -19,6 +19,7 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup var descent: OptimizerOptions
   @OptionGroup var changes: AugmentationOptions
   @OptionGroup var shadow: ShadowOption
+  @OptionGroup var stability: StabilityOptions
 
   @Option(parsing: .unconditional, help: "Passes over the training examples.")
   var epochs = 5

@@ -36,7 +36,8 @@ struct TrainingJob {
     }
     trainer = try model.compile(
       optimizer: command.descent.chosen, loss: command.network.loss,
-      clipGlobalNorm: command.descent.clipGlobalNorm)
+      schedule: command.stability.chosenSchedule, plateau: command.stability.chosenPlateau,
+      stability: command.stability.chosen)
     epochs = command.quick ? min(command.epochs, 2) : command.epochs
     batch = command.batch
     accumulate = command.accumulate

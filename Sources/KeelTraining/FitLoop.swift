@@ -14,7 +14,9 @@ final class FitLoop {
   private let stop: StopRequest?
   private let callbacks: [any Callback]
   private let log: StepLog
-  private let metric: Metric?
+  private let gradient: BatchGradient
+  private let watchman: StepWatchman
+  private var stream: BatchStream
 
   private var epochStart = ContinuousClock.now
   private var lastRead = ContinuousClock.now
@@ -31,8 +33,16 @@ final class FitLoop {
     self.output = output
     self.stop = stop
     self.callbacks = callbacks
-    metric = trainer.metrics.first
-    log = try StepLog(trainer.model.device, counts: metric != nil)
+    log = try StepLog(trainer.model, counts: !trainer.metrics.isEmpty)
+    gradient = try training { () throws(TensorError) in try BatchGradient(trainer) }
+    watchman = try StepWatchman(trainer)
+    stream = FitLoop.stream(trainer, plan, loader)
+  }
+
+  private static func stream(
+    _ trainer: Trainer, _ plan: FitPlan, _ loader: BatchLoader
+  ) -> BatchStream {
+    loader.batches(from: trainer.position, to: BatchPosition(epoch: plan.lastEpoch))
   }
 
   func run() throws(TrainingError) -> FitResult {
@@ -48,17 +58,21 @@ final class FitLoop {
   private func train() throws(TrainingError) -> FitResult {
     trainer.unfinished = plan
     for callback in callbacks { callback.trainingBegan(plan) }
-    let stream = loader.batches(
-      from: trainer.position, to: BatchPosition(epoch: plan.lastEpoch))
+    try watchman.begin()
     (epochStart, lastRead) = (.now, .now)
     var isStopped = false
     while trainer.position.epoch < plan.lastEpoch, !isStopped {
-      try step(stream)
+      try step()
       try callStepEnded()
       isStopped = wantsStop
       if trainer.position.step >= plan.batchesPerEpoch {
-        try endEpoch(isLast: trainer.position.epoch + 1 == plan.lastEpoch)
-      } else if isStopped || lastRead.duration(to: .now) >= trainer.progressInterval {
+        // Reading may find that the training has to go back: the epoch then is not over.
+        try readProgress()
+        guard trainer.position.step >= plan.batchesPerEpoch else { continue }
+        try endEpoch()
+      } else if isStopped || watchman.isDue
+        || lastRead.duration(to: .now) >= trainer.progressInterval
+      {
         try readProgress()
       }
     }
@@ -77,48 +91,42 @@ final class FitLoop {
     stop?.isRequested == true || callbacks.contains { $0.wantsStop }
   }
 
-  /// One update: backward through each batch of the group, then the optimizer. Nothing is read
-  /// unless the log is full.
-  private func step(_ stream: BatchStream) throws(TrainingError) {
-    let start = trainer.position.step
-    let end = min(start + plan.gradientAccumulation, plan.batchesPerEpoch)
-    let examples = min(end * plan.batchSize, plan.examples) - start * plan.batchSize
-    if log.isFull(before: end - start) { try readLog() }
-    let step = trainer.updater.step
-    for number in start..<end {
+  /// One update: backward through each batch of the group, then the step. Nothing is read unless
+  /// the log is full.
+  private func step() throws(TrainingError) {
+    let epoch = trainer.position.epoch
+    let group =
+      trainer.position
+      .step..<min(
+        trainer.position.step + plan.gradientAccumulation, plan.batchesPerEpoch)
+    if log.isFull(before: group.count) {
+      try readLog()
+      // The training may have gone back.
+      guard trainer.position == BatchPosition(epoch: epoch, step: group.lowerBound) else { return }
+    }
+    let kept = group.filter {
+      !trainer.excluded.contains(BatchPosition(epoch: epoch, step: $0))
+    }
+    let examples = kept.reduce(0) { $0 + plan.count(ofBatch: $1) }
+    for number in group {
       guard let batch = stream.next() else { preconditionFailure("a batch is missing") }
+      guard kept.contains(number) else { continue }
       // Fresh dropout masks for every batch, the same ones in a resumed run.
-      let pass = step &* UInt64(plan.gradientAccumulation) &+ UInt64(number - start)
+      let pass = UInt64(epoch) &* UInt64(plan.batchesPerEpoch) &+ UInt64(number)
+      let row = StepLog.Row(
+        step: trainer.updater.step + 1, epoch: epoch + 1, batch: number, examples: batch.count,
+        endsStep: number == kept.last)
       let weight = Float(batch.count) / Float(examples)
       let (loss, right) = try training { () throws(TensorError) in
-        try backward(batch, pass: pass, weight: weight, accumulates: number > start)
+        let result = try gradient.compute(
+          batch, pass: pass, weight: weight, accumulates: number > kept[0])
+        if row.endsStep { try trainer.updater.update(loss: result.loss) }
+        return result
       }
-      let isLast = number + 1 == end
-      if isLast { try training { () throws(TensorError) in try trainer.updater.update() } }
-      try log.record(
-        StepLog.Row(
-          step: step + 1, epoch: trainer.position.epoch + 1, examples: batch.count,
-          endsStep: isLast),
-        loss: loss, right: right, norm: isLast ? trainer.updater.normSummary : nil)
+      try log.record(row, loss: loss, right: right, of: trainer.updater)
     }
-    trainer.position.step = end
+    trainer.position.step = group.upperBound
     watch.add(examples)
-  }
-
-  private func backward(
-    _ batch: Batch, pass: UInt64, weight: Float, accumulates: Bool
-  ) throws(TensorError) -> (loss: Tensor, right: Tensor?) {
-    let model = trainer.model
-    let (images, labels) = try upload(batch, to: model.device)
-    var right: Tensor?
-    let loss = try model.valueAndGradient(
-      step: pass, weight: weight, accumulates: accumulates
-    ) { (pass) throws(TensorError) in
-      let output = try model(images, pass)
-      right = try metric?.rightCount(output, labels)
-      return try trainer.loss(output, labels, mixedBy: batch.mix)
-    }
-    return (loss, right)
   }
 
   private func callStepEnded() throws(TrainingError) {
@@ -132,19 +140,11 @@ final class FitLoop {
     for callback in callbacks { try callback.stepEnded(event) }
   }
 
-  /// Brings the log into the history, and stops at the first step that is not finite.
+  /// Brings the log into the history, and does what the policy says about steps that went wrong.
   private func readLog() throws(TrainingError) {
-    for record in try log.read() {
-      var fault: String?
-      if !record.loss.isFinite {
-        fault = "the loss is \(record.loss)"
-      } else if !record.gradientNorm.isFinite {
-        fault = "the gradient norm is \(record.gradientNorm)"
-      }
-      if let fault {
-        throw .nonFinite(.init(step: record.step, epoch: record.epoch, what: fault))
-      }
-      trainer.history.steps.append(record)
+    let entries = try log.read()
+    if try watchman.review(entries, plan) == .wentBack {
+      stream = FitLoop.stream(trainer, plan, loader)
     }
     lastRead = .now
   }
@@ -165,8 +165,7 @@ final class FitLoop {
     for callback in callbacks { callback.progressed(progress) }
   }
 
-  private func endEpoch(isLast: Bool) throws(TrainingError) {
-    try readProgress()
+  private func endEpoch() throws(TrainingError) {
     watch.pause()
     let held = try validation.map { (data) throws(TrainingError) in try trainer.evaluate(data) }
     let number = trainer.position.epoch + 1
@@ -174,14 +173,31 @@ final class FitLoop {
     let record = EpochRecord(
       epoch: number, step: trainer.updater.step, loss: sums.loss, accuracy: sums.accuracy,
       gradientNorm: sums.gradientNorm, clippedFraction: sums.clippedFraction,
-      validationLoss: held?.loss, validationAccuracy: held?.accuracy,
+      skippedSteps: sums.skipped, validationLoss: held?.loss, validationAccuracy: held?.accuracy,
       seconds: epochStart.duration(to: .now).seconds)
     trainer.history.epochs.append(record)
+    lowerLearningRate(after: record)
     trainer.position = BatchPosition(epoch: number)
     try save()
     for callback in callbacks { callback.epochEnded(record) }
     (epochStart, lastRead) = (.now, .now)
     watch.proceed()
+  }
+
+  private func lowerLearningRate(after epoch: EpochRecord) {
+    guard let metric = trainer.plateau?.metric else { return }
+    let value =
+      switch metric {
+      case .loss: epoch.loss
+      case .accuracy: epoch.accuracy
+      case .validationLoss: epoch.validationLoss
+      case .validationAccuracy: epoch.validationAccuracy
+      }
+    let before = trainer.plateau?.rateFactor ?? 1
+    guard trainer.plateau?.observe(value ?? .nan) == true, let plateau = trainer.plateau else {
+      return
+    }
+    trainer.updater.learningRate *= Float(plateau.rateFactor / before)
   }
 
   private func save() throws(TrainingError) {
@@ -195,11 +211,18 @@ private struct EpochSums {
   var accuracy: Double?
   var gradientNorm = 0.0
   var clippedFraction = 0.0
+  var skipped = 0
 
   init(_ history: History, epoch: Int) {
     let steps = history.steps.reversed().prefix { $0.epoch == epoch }.reversed()
-    var (examples, right, counted) = (0, 0.0, 0)
+    var (examples, taken, right, counted) = (0, 0, 0.0, 0)
     for step in steps {
+      // What is not finite must not hide what is.
+      guard step.outcome.changesParameters else {
+        skipped += 1
+        continue
+      }
+      taken += 1
       examples += step.examples
       loss += Double(step.loss) * Double(step.examples)
       gradientNorm += Double(step.gradientNorm)
@@ -211,8 +234,8 @@ private struct EpochSums {
     }
     guard examples > 0 else { return }
     loss /= Double(examples)
-    gradientNorm /= Double(steps.count)
-    clippedFraction /= Double(steps.count)
+    gradientNorm /= Double(taken)
+    clippedFraction /= Double(taken)
     if counted > 0 { accuracy = right / Double(counted) }
   }
 }

@@ -39,6 +39,11 @@ public struct FitPlan: Hashable, Sendable, Codable {
 
   private var augmentationText: String { augmentation?.description ?? "none" }
 
+  /// Examples in batch `number` of an epoch, from 0.
+  func count(ofBatch number: Int) -> Int {
+    min(batchSize, examples - number * batchSize)
+  }
+
   /// What makes another plan no continuation of this one, or nil.
   func difference(to other: FitPlan) -> String? {
     func differs<Value: Equatable>(_ name: String, _ path: KeyPath<FitPlan, Value>) -> String? {

@@ -6,13 +6,24 @@ public import KeelStability
 extension Model {
   /// Joins the model with what training needs.
   ///
+  /// - Parameters:
+  ///   - schedule: how the learning rate moves.
+  ///   - clipGlobalNorm: short for `stability: Stability(clip: [.globalNorm(limit)])`.
+  ///   - plateau: lowers the learning rate when a metric has stopped getting better.
+  ///   - stability: what keeps the steps upright.
   /// - Throws: ``TrainingError/tensor(_:)`` when an option is not usable.
   public func compile(
     optimizer: Optimizer, loss: Loss, metrics: [Metric] = [.accuracy],
-    clipGlobalNorm: Float? = nil
+    schedule: Schedule = .constant, clipGlobalNorm: Float? = nil,
+    plateau: PlateauReducer? = nil, stability: Stability = Stability()
   ) throws(TrainingError) -> Trainer {
-    try Trainer(
-      self, optimizer: optimizer, loss: loss, metrics: metrics, clipGlobalNorm: clipGlobalNorm)
+    let updater = try training { () throws(TensorError) in
+      try loss.validate()
+      return try Updater(
+        optimizer, for: self, schedule: schedule, clipGlobalNorm: clipGlobalNorm,
+        stability: stability)
+    }
+    return Trainer(self, updater, loss: loss, metrics: metrics, plateau: plateau)
   }
 }
 
@@ -42,16 +53,19 @@ public final class Trainer {
   /// The plan of a `fit` that was stopped: the next call goes on with it.
   package internal(set) var unfinished: FitPlan?
 
+  /// What lowers the learning rate when a metric has stopped getting better.
+  public internal(set) var plateau: PlateauReducer?
+  /// Batches that training leaves out, since going back found them to be bad.
+  package var excluded: Set<BatchPosition> = []
+
   init(
-    _ model: Model, optimizer: Optimizer, loss: Loss, metrics: [Metric], clipGlobalNorm: Float?
-  ) throws(TrainingError) {
+    _ model: Model, _ updater: Updater, loss: Loss, metrics: [Metric], plateau: PlateauReducer?
+  ) {
     self.model = model
+    self.updater = updater
     self.loss = loss
     self.metrics = metrics
-    updater = try training { () throws(TensorError) in
-      try loss.validate()
-      return try Updater(optimizer, for: model, clipGlobalNorm: clipGlobalNorm)
-    }
+    self.plateau = plateau
   }
 
   /// Trains on data, in an order that the seed gives for each epoch.
@@ -91,6 +105,13 @@ public final class Trainer {
     let (train, held) = try divide(data, validation, seed: seed)
     try requireFitting(train)
     if let held { try requireFitting(held) }
+    if let metric = plateau?.metric, held == nil,
+      metric == .validationLoss || metric == .validationAccuracy
+    {
+      throw .option(
+        name: "plateau", requirement: "validation data to watch the \(metric.rawValue) of",
+        got: "none: give fit a validation, or watch the loss")
+    }
     let first = unfinished?.firstEpoch ?? position.epoch + 1
     let plan = FitPlan(
       firstEpoch: first, lastEpoch: first + epochs - 1, batchSize: batchSize,

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import KeelStability
 import KeelTraining
 import Testing
 
@@ -8,17 +9,25 @@ import Testing
     for epoch in 1...max(epochs, 1) where epochs > 0 {
       for step in 1...stepsEach {
         let number = (epoch - 1) * stepsEach + step
+        let norm = 0.1 * Float(number)
+        let report =
+          step == 1
+          ? StepReport(
+            outcome: .clipped(factor: 0.5), norm: norm, clippedNorm: norm / 2, largest: norm / 4,
+            factor: 0.5, learningRate: 1e-3)
+          : StepReport(
+            outcome: step == 3 ? .skipped(.gradient(tensors: ["dense1.weight"])) : .applied,
+            norm: norm, clippedNorm: norm, largest: norm / 4, factor: 1, learningRate: 1e-3)
         history.steps.append(
           StepRecord(
             step: UInt64(number), epoch: epoch, examples: 32, loss: 2 / Float(number).squareRoot(),
-            accuracy: 1 - 1 / Float(number), gradientNorm: 0.1 * Float(number),
-            clipCoefficient: step == 1 ? 0.5 : 1))
+            accuracy: 1 - 1 / Float(number), report))
       }
       let done = Double(epoch * stepsEach)
       history.epochs.append(
         EpochRecord(
           epoch: epoch, step: UInt64(done), loss: 2 / done.squareRoot(), accuracy: 1 - 1 / done,
-          gradientNorm: 0.3, clippedFraction: 0.25,
+          gradientNorm: 0.3, clippedFraction: 0.25, skippedSteps: 1,
           validationLoss: withValidation ? 2.2 / done.squareRoot() : nil,
           validationAccuracy: withValidation ? 0.97 : nil, seconds: 1.5))
     }

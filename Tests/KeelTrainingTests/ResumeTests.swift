@@ -71,7 +71,7 @@ import Testing
       #expect(run.data == ["source": "columns"])
       let text = try run.description()
       #expect(text.plan.examples == 32 && text.plan.validationExamples == 8)
-      #expect(text.optimizer == .adam() && text.clipGlobalNorm == 1)
+      #expect(text.optimizer == .adam() && text.stability.clip == [.globalNorm(1)])
       let second = try run.trainer(on: .cpu)
       #expect(try TestData.bits(second.model) == TestData.bits(first.model))
       #expect(try second.evaluate(data) == first.evaluate(data))

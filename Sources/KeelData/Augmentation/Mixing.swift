@@ -10,6 +10,11 @@ public struct Mix: Sendable, Equatable {
   public let places: [Int32]
   /// λ: the part that is left of each example, in 0 ... 1.
   public let weight: Float
+
+  /// What one example of the batch was joined with.
+  package func of(_ example: Int) -> Mix {
+    Mix(labels: [labels[example]], places: [places[example]], weight: weight)
+  }
 }
 
 extension Augmentation {

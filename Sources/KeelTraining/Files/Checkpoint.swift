@@ -22,8 +22,8 @@ extension Model {
   public func load(from path: String) throws(TrainingError) {
     let bytes = try trainingData { () throws(DataError) in try DataFile.read(path) }
     let file = try Safetensors(decoding: bytes, path: path)
-    let values = try ModelValues(self, file, moments: 0, path: path)
-    try values.upload(to: self, moments: [])
+    let values = try ModelValues(self, file, pipeline: nil, path: path)
+    try values.upload(to: self, nil)
   }
 
   /// Parameters and states as tensors of a file.
@@ -84,11 +84,14 @@ package struct ModelValues {
   private var parameters: [Float]
   private var states: [(StateBuffer, [Float])] = []
   private var moments: [[Float]] = []
+  private var clipStates: [[Float]] = []
 
-  /// - Parameter count: how many moments the optimizer keeps; the file's are ignored with 0.
+  /// - Parameter pipeline: whose state the file must hold too; nil ignores what it holds of it.
   init(
-    _ model: Model, _ file: Safetensors, moments count: Int, path: String
+    _ model: Model, _ file: Safetensors, pipeline: StepPipeline?, path: String
   ) throws(TrainingError) {
+    let count = pipeline?.moments.count ?? 0
+    let clips = pipeline.map(Checkpoint.clipStates) ?? []
     var wanted: [String: Shape] = [:]
     for parameter in model.parameters {
       wanted[parameter.name] = parameter.shape
@@ -97,8 +100,9 @@ package struct ModelValues {
       }
     }
     for state in model.states { wanted[state.name] = state.shape }
+    for clip in clips { wanted[clip.name] = clip.array.shape }
     let considered = file.entries.filter {
-      count > 0 || !$0.name.hasPrefix(Checkpoint.momentPrefix)
+      pipeline != nil || !$0.name.hasPrefix(Checkpoint.prefix)
     }
     try ModelValues.compare(wanted, considered, path)
     let found = Dictionary(considered.map { ($0.name, $0.floats) }) { first, _ in first }
@@ -117,6 +121,7 @@ package struct ModelValues {
       flat { Checkpoint.momentName(number, $0.name) }
     }
     states = model.states.map { ($0, found[$0.name] ?? []) }
+    clipStates = clips.map { found[$0.name] ?? [] }
   }
 
   /// Throws one sentence that lists what differs.
@@ -146,11 +151,14 @@ package struct ModelValues {
       problem: "is of another model: " + differences.prefix(6).joined(separator: ", ") + more)
   }
 
-  func upload(to model: Model, moments arrays: [NDArray]) throws(TrainingError) {
+  func upload(to model: Model, _ pipeline: StepPipeline?) throws(TrainingError) {
+    let arrays = (pipeline?.moments ?? []) + (pipeline?.clipStates.compactMap { $0 } ?? [])
     let backend = model.device.backend
     try trainingDevice { () throws(DeviceError) in
       try backend.upload(parameters, to: model.arena.parameters)
-      for (array, values) in zip(arrays, moments) { try backend.upload(values, to: array) }
+      for (array, values) in zip(arrays, moments + clipStates) {
+        try backend.upload(values, to: array)
+      }
       for (state, values) in states {
         if let tensor = state.tensor { try backend.upload(values, to: tensor.value) }
       }
@@ -160,22 +168,41 @@ package struct ModelValues {
 
 /// A training at one point: all that is needed to go on as if it had never stopped.
 package struct Checkpoint {
-  static let momentPrefix = "optimizer.moment"
+  /// What the names of all tensors begin with that are not the model's.
+  static let prefix = "optimizer."
 
   static func momentName(_ number: Int, _ parameter: String) -> String {
-    "\(momentPrefix)\(number + 1).\(parameter)"
+    "\(prefix)moment\(number + 1).\(parameter)"
+  }
+
+  /// The state of the clip stages that keep one.
+  static func clipStates(_ pipeline: StepPipeline) -> [(name: String, array: NDArray)] {
+    pipeline.clipStates.enumerated().compactMap { number, state in
+      state.map { ("\(prefix)clip\(number + 1)", $0) }
+    }
   }
 
   /// The bytes of a checkpoint of the training as it is.
   static func encode(_ trainer: Trainer, _ path: String) throws(TrainingError) -> [UInt8] {
     let entries = try trainer.model.modelEntries(path)
-    let moments = try trainer.model.momentEntries(trainer.updater.moments, path)
+    let pipeline = trainer.updater.pipeline
+    let moments = try trainer.model.momentEntries(pipeline.moments, path)
+    var clips: [Safetensors.Entry] = []
+    for (name, array) in clipStates(pipeline) {
+      let values: [Float] = try trainingDevice { () throws(DeviceError) in
+        try trainer.model.device.backend.scalars(array)
+      }
+      clips.append(Safetensors.Entry(name: name, shape: array.shape, floats: values))
+    }
+    let updates = try training { () throws(TensorError) in try trainer.updater.updates() }
     return Safetensors(
       metadata: [
-        "format": "keel-checkpoint", "version": "1",
+        "format": "keel-checkpoint", "version": "2",
         "epoch": "\(trainer.position.epoch)", "batch": "\(trainer.position.step)",
-        "step": "\(trainer.updater.step)", "optimizer": trainer.updater.optimizer.name,
-      ], entries: entries + moments
+        "step": "\(trainer.updater.step)", "updates": "\(updates)",
+        "learning_rate": "\(trainer.updater.learningRate)",
+        "optimizer": trainer.updater.optimizer.name,
+      ], entries: entries + moments + clips
     ).encoded()
   }
 
@@ -184,10 +211,12 @@ package struct Checkpoint {
     _ trainer: Trainer, _ bytes: [UInt8], path: String
   ) throws(TrainingError) {
     let file = try Safetensors(decoding: bytes, path: path)
-    guard file.metadata["format"] == "keel-checkpoint", file.metadata["version"] == "1",
+    guard file.metadata["format"] == "keel-checkpoint", file.metadata["version"] == "2",
       let epoch = file.metadata["epoch"].flatMap({ Int($0) }), epoch >= 0,
       let batch = file.metadata["batch"].flatMap({ Int($0) }), batch >= 0,
-      let step = file.metadata["step"].flatMap({ UInt64($0) })
+      let step = file.metadata["step"].flatMap({ UInt64($0) }),
+      let updates = file.metadata["updates"].flatMap({ UInt64($0) }), updates <= step,
+      let rate = file.metadata["learning_rate"].flatMap({ Float($0) }), rate > 0, rate.isFinite
     else {
       throw .checkpoint(path: path, problem: "is not a checkpoint of a training")
     }
@@ -198,9 +227,12 @@ package struct Checkpoint {
         problem: "was trained with \(file.metadata["optimizer"] ?? "no optimizer"), not \(name)")
     }
     let values = try ModelValues(
-      trainer.model, file, moments: trainer.updater.moments.count, path: path)
-    try values.upload(to: trainer.model, moments: trainer.updater.moments)
-    trainer.updater.step = step
+      trainer.model, file, pipeline: trainer.updater.pipeline, path: path)
+    try values.upload(to: trainer.model, trainer.updater.pipeline)
+    trainer.updater.learningRate = rate
+    try training { () throws(TensorError) in
+      try trainer.updater.restore(step: step, updates: updates)
+    }
     trainer.position = BatchPosition(epoch: epoch, step: batch)
   }
 }

@@ -1,12 +1,12 @@
 public import KeelBackend
-import KeelData
+public import KeelData
 public import KeelNN
-import KeelStability
+public import KeelStability
 
 /// What a run is, for people and for going on with it: the contents of `run.json`.
 public struct RunDescription: Hashable, Sendable, Codable {
   /// The version of this form.
-  public var version = 1
+  public var version = 2
   /// The model, if it was made from a recipe.
   public var model: ModelRecipe?
   /// What the initialisation left, if it was not as the model's layers declare it.
@@ -21,8 +21,12 @@ public struct RunDescription: Hashable, Sendable, Codable {
   public var loss: Loss
   /// What is counted.
   public var metrics: [Metric]
-  /// The limit of the gradient norm.
-  public var clipGlobalNorm: Float?
+  /// How the learning rate moves.
+  public var schedule: Schedule
+  /// What lowers the learning rate when a metric has stopped getting better, and what it has seen.
+  public var plateau: PlateauReducer?
+  /// What keeps the steps upright.
+  public var stability: Stability
   /// The seed of the model.
   public var seed: UInt64
   /// What the current `fit` is to do.
@@ -44,6 +48,8 @@ public struct RunDescription: Hashable, Sendable, Codable {
     public var steps: UInt64
     /// Whether the plan is done.
     public var isComplete: Bool
+    /// Batches that are left out.
+    public var excluded: [BatchPosition]
   }
 
   init(_ trainer: Trainer, _ plan: FitPlan, data: [String: String]) {
@@ -55,13 +61,16 @@ public struct RunDescription: Hashable, Sendable, Codable {
     optimizer = trainer.updater.optimizer
     loss = trainer.loss
     metrics = trainer.metrics
-    clipGlobalNorm = trainer.updater.clipGlobalNorm
+    schedule = trainer.updater.schedule
+    plateau = trainer.plateau
+    stability = trainer.updater.stability
     seed = model.seed
     self.plan = plan
     self.data = data
     device = model.device.info
     progress = Progress(
       epochs: trainer.position.epoch, batches: trainer.position.step,
-      steps: trainer.updater.step, isComplete: trainer.position.epoch >= plan.lastEpoch)
+      steps: trainer.updater.step, isComplete: trainer.position.epoch >= plan.lastEpoch,
+      excluded: trainer.excluded.sorted())
   }
 }

@@ -63,9 +63,9 @@ public struct RunFolder: Sendable, Hashable {
   /// - Throws: ``TrainingError/checkpoint(path:problem:)`` when it is not what a training wrote.
   public func description() throws(TrainingError) -> RunDescription {
     let text: RunDescription = try read(descriptionPath)
-    guard text.version == 1 else {
+    guard text.version == 2 else {
       throw .checkpoint(
-        path: descriptionPath, problem: "has version \(text.version), this program reads 1")
+        path: descriptionPath, problem: "has version \(text.version), this program reads 2")
     }
     let isUsable =
       text.plan.batchSize >= 1 && text.plan.gradientAccumulation >= 1 && text.plan.examples >= 1
@@ -98,7 +98,8 @@ public struct RunFolder: Sendable, Hashable {
     }
     let trainer = try model.compile(
       optimizer: text.optimizer, loss: text.loss, metrics: text.metrics,
-      clipGlobalNorm: text.clipGlobalNorm)
+      schedule: text.schedule, plateau: text.plateau,
+      stability: text.stability)
     try trainer.restore(from: self)
     return trainer
   }
@@ -181,6 +182,8 @@ extension Trainer {
     }
     try Checkpoint.restore(self, bytes, path: folder.checkpointPath)
     history = past.until(step: updater.step)
+    excluded = Set(text.progress.excluded)
+    plateau = text.plateau
     unfinished = position.epoch < text.plan.lastEpoch ? text.plan : nil
   }
 }

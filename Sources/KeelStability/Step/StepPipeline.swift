@@ -1,0 +1,263 @@
+import KeelAutograd
+package import KeelBackend
+package import KeelNN
+
+/// The stages of a step on the device, in fixed order, each a launch or a few. Nothing is read.
+package final class StepPipeline {
+  package let model: Model
+  let optimizer: Optimizer
+  let stability: Stability
+  /// The state of the optimizer's rule, each as large as the parameters.
+  package let moments: [NDArray]
+  /// What the gradients were like before anything but penalties touched them.
+  package let reading: TelescopeReading
+  package let decision: NDArray
+  package let counters: NDArray
+  /// The state of each clip stage, nil where it keeps none.
+  package let clipStates: [NDArray?]
+
+  private let backend: any Backend
+  private let table: TelescopeTable
+  /// What a stage left to the next one.
+  private let remeasured: TelescopeReading
+  private let coefficients: NDArray
+  private let spectra: [SpectralNorm]
+  private let coordinates: CoordinateDescent?
+
+  init(
+    _ optimizer: Optimizer, _ stability: Stability, for model: Model
+  ) throws(TensorError) {
+    self.model = model
+    self.optimizer = optimizer
+    self.stability = stability
+    let backend = model.device.backend
+    self.backend = backend
+    moments = try model.arena.makeMoments(optimizer.rule.momentCount)
+    let places = model.parameters.map { (offset: $0.place?.offset ?? 0, count: $0.shape.count) }
+    (table, reading, remeasured, coefficients) = try onDevice { () throws(DeviceError) in
+      (
+        try TelescopeTable(places, on: backend),
+        try TelescopeReading(tensors: places.count, on: backend),
+        try TelescopeReading(tensors: places.count, on: backend),
+        try backend.allocate([max(1, places.count)], .float32)
+      )
+    }
+    (decision, counters) = try onDevice { () throws(DeviceError) in
+      let decision = try backend.allocate([DecisionField.count], .float32)
+      try backend.fill(decision, with: 0)
+      return (decision, try backend.array([0, 0, 0, 0] as [Int32], shape: [CounterField.count]))
+    }
+    var states: [NDArray?] = []
+    for stage in stability.clip.stages {
+      let count = stage.rule?.stateCount(tensors: places.count) ?? 0
+      states.append(
+        try onDevice { () throws(DeviceError) in
+          guard count > 0 else { return nil }
+          let state = try backend.allocate([count], .float32)
+          try backend.fill(state, with: 0)
+          return state
+        })
+    }
+    clipStates = states
+    spectra = try SpectralNorm.all(of: stability, model)
+    coordinates = try stability.coordinates.map { (order) throws(TensorError) in
+      try CoordinateDescent(order, model)
+    }
+  }
+
+  /// - Parameters:
+  ///   - loss: the loss of the step, which must be finite too, or nil.
+  ///   - firstUpdate: how many updates there were before the schedule's first row.
+  ///   - attempt: the number of the step, from 0, those that were left out included.
+  func run(
+    loss: Tensor?, schedule: ScheduleTable, firstUpdate: UInt64, attempt: UInt64,
+    wantsHistogram: Bool
+  ) throws(TensorError) {
+    let gradients = model.arena.gradients
+    try unscale(gradients)
+    try addPenalties(to: gradients)
+    try onDevice { () throws(DeviceError) in
+      try backend.gradientTelescope(
+        gradients, table, wantsHistogram: wantsHistogram, into: reading)
+      try backend.beginStep(
+        reading, loss: loss?.value, schedule: schedule.array, firstUpdate: firstUpdate,
+        stability.faultRule, counters: counters, into: decision)
+      try clip(gradients)
+      try addNoise(to: gradients, firstUpdate: firstUpdate, attempt: attempt)
+      try descend(attempt)
+    }
+    try constrain()
+  }
+
+  private func unscale(_ gradients: NDArray) throws(TensorError) {
+    guard stability.lossScale != 1 else { return }
+    try onDevice { () throws(DeviceError) in
+      try backend.pointwise(
+        .x * .constant(1 / stability.lossScale), [gradients], into: gradients)
+    }
+  }
+
+  private func addPenalties(to gradients: NDArray) throws(TensorError) {
+    var (l1, l2): (Float, Float) = (0, 0)
+    for penalty in stability.penalties {
+      let coupled = penalty.coupled
+      (l1, l2) = (l1 + coupled.l1, l2 + coupled.l2)
+      guard case .orthogonal(let strength) = penalty else { continue }
+      for parameter in model.parameters where parameter.isTrainable && parameter.decays {
+        try addOrthogonalPenalty(strength, parameter)
+      }
+    }
+    guard l1 > 0 || l2 > 0 else { return }
+    try onDevice { () throws(DeviceError) in
+      try backend.addPenaltyGradient(
+        to: gradients, parameters: model.arena.parameters, scales: model.arena.scales, l1: l1,
+        l2: l2)
+    }
+  }
+
+  private func clip(_ gradients: NDArray) throws(DeviceError) {
+    var current = reading
+    // Whether the gradients are no longer what `current` says.
+    var isStale = false
+    func measure() throws(DeviceError) {
+      try backend.gradientTelescope(
+        gradients, table, wantsHistogram: false, into: remeasured)
+      (current, isStale) = (remeasured, false)
+    }
+    if let repair = stability.onFault.repair {
+      try backend.repairGradients(gradients, repair, faults: reading.faults)
+      isStale = true
+    }
+    let stages = stability.clip.stages
+    for (place, stage) in stages.enumerated() {
+      if let rule = stage.rule {
+        if isStale { try measure() }
+        let isLast = place + 1 == stages.count && rule.isGlobal
+        try backend.clipCoefficients(
+          rule, current, isLast: isLast, state: clipStates[place], decision: decision,
+          into: coefficients)
+        if !isLast {
+          try backend.scaleGradients(
+            gradients, table, coefficients: coefficients, decision: decision)
+          isStale = place + 1 < stages.count
+        }
+      } else if case .elementwise(let limit) = stage {
+        try backend.clipElements(gradients, limit: limit, decision: decision)
+        isStale = true
+      } else if case .unitwise(let ratio, let floor) = stage {
+        try clipUnits(ratio, floor)
+        isStale = true
+      }
+    }
+    guard isStale else { return }
+    // For the record: the norm that the optimizer will see. This limit clips nothing.
+    try measure()
+    try backend.clipCoefficients(
+      .globalNorm(.greatestFiniteMagnitude), current, isLast: false, state: nil,
+      decision: decision, into: coefficients)
+  }
+
+  /// The parameters of the last layer are not clipped by unit.
+  private func clipUnits(_ ratio: Float, _ floor: Float) throws(DeviceError) {
+    let last = model.parameters.last?.layerPath
+    for parameter in model.parameters where parameter.isTrainable && parameter.layerPath != last {
+      guard let place = parameter.place else { continue }
+      let shape = parameter.unitShape
+      try backend.clipUnits(
+        place.gradient.reshaped(shape), weights: place.detached.value.reshaped(shape),
+        ratio: ratio, floor: floor, decision: decision)
+    }
+  }
+
+  private func addNoise(
+    to gradients: NDArray, firstUpdate: UInt64, attempt: UInt64
+  ) throws(DeviceError) {
+    switch stability.noise {
+    case .uniform?:
+      try backend.addUniformNoise(
+        to: gradients, seed: model.seed, firstUpdate: firstUpdate, counters: counters,
+        scales: model.arena.scales, decision: decision)
+    case .ball(let radius, let threshold)?:
+      let noise = try backend.array(
+        BallNoise.values(for: model, radius: radius, step: attempt), shape: gradients.shape)
+      try backend.addNoise(noise, to: gradients, whereNormBelow: threshold, decision: decision)
+    case nil: break
+    }
+  }
+
+  private func descend(_ attempt: UInt64) throws(DeviceError) {
+    let arena = model.arena
+    let update = OptimizerUpdate(
+      rule: optimizer.rule, weightDecay: optimizer.weightDecay,
+      decouplesDecay: optimizer.decouplesDecay)
+    if let coordinates {
+      try coordinates.step(update, moments: moments, decision: decision, attempt: attempt)
+    } else {
+      try backend.optimizerStep(
+        update, parameters: arena.parameters, gradients: arena.gradients, moments: moments,
+        scales: arena.scales, decision: decision)
+    }
+    for case .l1Proximal(let strength) in stability.penalties {
+      try backend.shrinkParameters(
+        arena.parameters, scales: arena.scales, l1: strength, decision: decision)
+    }
+  }
+
+  private func constrain() throws(TensorError) {
+    for spectrum in spectra { try spectrum.constrain(decision) }
+    for constraint in stability.constraints {
+      guard let units = constraint.units else { continue }
+      for parameter in model.parameters where parameter.isTrainable && parameter.shape.rank >= 2 {
+        guard let place = parameter.place else { continue }
+        try onDevice { () throws(DeviceError) in
+          try backend.constrainUnits(
+            place.detached.value.reshaped(parameter.unitShape), units, decision: decision)
+        }
+      }
+    }
+  }
+}
+
+extension Stability {
+  fileprivate var faultRule: FaultRule {
+    switch onFault {
+    case .skipStep: FaultRule(.skip, maximumSkips: maximumSkips)
+    case .raise, .rewind: FaultRule(.halt, maximumSkips: maximumSkips)
+    case .zero, .clipFinite: FaultRule(.repair, maximumSkips: maximumSkips)
+    }
+  }
+}
+
+extension FaultPolicy {
+  fileprivate var repair: FaultRepair? {
+    switch self {
+    case .zero: .zero
+    case .clipFinite: .clipFinite
+    case .skipStep, .raise, .rewind: nil
+    }
+  }
+}
+
+extension Constraint {
+  fileprivate var units: UnitConstraint? {
+    switch self {
+    case .maximumNorm(let limit): .maximumNorm(limit)
+    case .unitNorm: .unitNorm
+    case .simplex: .unitSum
+    case .spectralNorm: nil
+    }
+  }
+}
+
+extension Parameter {
+  /// Rows x columns, the columns being the units; a vector is one unit.
+  var unitShape: Shape {
+    guard shape.rank >= 2, let columns = shape.extents.last else { return [shape.count, 1] }
+    return [shape.count / max(1, columns), columns]
+  }
+
+  /// The path of the layer that it belongs to.
+  package var layerPath: String {
+    name.lastIndex(of: ".").map { String(name[..<$0]) } ?? ""
+  }
+}

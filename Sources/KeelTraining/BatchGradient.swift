@@ -1,0 +1,127 @@
+import KeelAutograd
+import KeelBackend
+import KeelData
+import KeelNN
+import KeelStability
+
+/// Computes the gradient of batches, as a step wants it.
+final class BatchGradient {
+  private let model: Model
+  private let loss: Loss
+  private let metric: Metric?
+  private let lossScale: Float
+  private let perExample: PerExampleClip?
+
+  init(_ trainer: Trainer) throws(TensorError) {
+    model = trainer.model
+    loss = trainer.loss
+    metric = trainer.metrics.first
+    lossScale = trainer.updater.stability.lossScale
+    perExample = try trainer.updater.stability.clip.perExampleLimit.map {
+      (limit) throws(TensorError) in try PerExampleClip(limit, model: trainer.model)
+    }
+  }
+
+  /// Brings the gradient of a batch to the model's arena.
+  ///
+  /// - Parameters:
+  ///   - pass: selects fresh dropout masks.
+  ///   - weight: the batch's share of the step.
+  ///   - accumulates: whether it is added to the gradient of the batches before.
+  func compute(
+    _ batch: Batch, pass: UInt64, weight: Float, accumulates: Bool
+  ) throws(TensorError) -> (loss: Tensor, right: Tensor?) {
+    let (images, labels) = try upload(batch, to: model.device)
+    if let perExample {
+      return try perExample.compute(
+        images, labels, weight: weight * lossScale, accumulates: accumulates
+      ) { (image, label, number) throws(TensorError) in
+        try gradient(
+          image, label, mix: batch.mix?.of(number),
+          pass: pass &* UInt64(batch.count) &+ UInt64(number), weight: 1, accumulates: false)
+      }
+    }
+    return try gradient(
+      images, labels, mix: batch.mix, pass: pass, weight: weight * lossScale,
+      accumulates: accumulates)
+  }
+
+  private func gradient(
+    _ images: Tensor, _ labels: Tensor, mix: Mix?, pass: UInt64, weight: Float,
+    accumulates: Bool
+  ) throws(TensorError) -> (loss: Tensor, right: Tensor?) {
+    var right: Tensor?
+    let value = try model.valueAndGradient(
+      step: pass, weight: weight, accumulates: accumulates
+    ) { (pass) throws(TensorError) in
+      let output = try model(images, pass)
+      right = try metric?.rightCount(output, labels)
+      return try loss(output, labels, mixedBy: mix)
+    }
+    return (value, right)
+  }
+}
+
+/// Clips the gradient of each example before they are averaged (Abadi et al., 2016): examples go
+/// through the network one by one, into an accumulator as large as the parameters.
+final class PerExampleClip {
+  private let limit: Float
+  private let model: Model
+  private let accumulator: NDArray
+  private let table: TelescopeTable
+  private let reading: TelescopeReading
+
+  init(_ limit: Float, model: Model) throws(TensorError) {
+    self.limit = limit
+    self.model = model
+    let (arena, backend) = (model.arena, model.device.backend)
+    (accumulator, table, reading) = try onDevice { () throws(DeviceError) in
+      (
+        try backend.allocate(arena.gradients.shape, .float32),
+        try TelescopeTable([(offset: 0, count: arena.count)], on: backend),
+        try TelescopeReading(tensors: 1, on: backend)
+      )
+    }
+  }
+
+  /// gradient = weight / count * sum of g_j * min(1, limit / ‖g_j‖) over the examples, added to
+  /// what there is if `accumulates`. A gradient that is not finite stays so.
+  func compute(
+    _ images: Tensor, _ labels: Tensor, weight: Float, accumulates: Bool,
+    _ example: (Tensor, Tensor, Int) throws(TensorError) -> (loss: Tensor, right: Tensor?)
+  ) throws(TensorError) -> (loss: Tensor, right: Tensor?) {
+    let (arena, backend, count) = (model.arena, model.device.backend, labels.shape[0])
+    if accumulates {
+      try onDevice { () throws(DeviceError) in
+        try backend.pointwise(.x, [arena.gradients], into: accumulator)
+      }
+    } else {
+      try onDevice { () throws(DeviceError) in try backend.fill(accumulator, with: 0) }
+    }
+    var (loss, right): (Tensor?, Tensor?)
+    for number in 0..<count {
+      let one = try example(
+        images.sliced([number..<(number + 1)]), labels.sliced([number..<(number + 1)]), number)
+      loss = try loss.map { (sum) throws(TensorError) in try sum + one.loss } ?? one.loss
+      if let more = one.right {
+        right = try right.map { (sum) throws(TensorError) in try sum + more } ?? more
+      }
+      let limit = Expression.constant(limit)
+      let factor = (.z > limit).select(limit / .z, 1) * .constant(weight / Float(count))
+      try onDevice { () throws(DeviceError) in
+        try backend.gradientTelescope(
+          arena.gradients, table, wantsHistogram: false, into: reading)
+        let norm = reading.summary.view(offset: 0, shape: [1])
+        try backend.pointwise(
+          .x + factor * .y, [accumulator, arena.gradients, norm], into: accumulator)
+      }
+    }
+    try onDevice { () throws(DeviceError) in
+      try backend.pointwise(.x, [accumulator], into: arena.gradients)
+    }
+    guard let loss else {
+      throw TensorError.shape(ShapeError("per-example", requires: "examples", gotText: "none"))
+    }
+    return (try loss / Float(count), right)
+  }
+}
