@@ -46,6 +46,14 @@ final class BatchGradient {
       accumulates: accumulates)
   }
 
+  /// Runs the batch again and says which operation made the first value that is not finite.
+  func firstCause(_ batch: Batch, pass: UInt64) throws(TensorError) -> FirstCause? {
+    let (images, labels) = try upload(batch, to: model.device)
+    return try model.locateFirstCause(pass: pass, seed: lossScale) {
+      (pass) throws(TensorError) in try loss(model(images, pass), labels, mixedBy: batch.mix)
+    }
+  }
+
   private func gradient(
     _ images: Tensor, _ labels: Tensor, mix: Mix?, pass: UInt64, weight: Float,
     accumulates: Bool

@@ -35,7 +35,7 @@ final class FitLoop {
     self.callbacks = callbacks
     log = try StepLog(trainer.model, counts: !trainer.metrics.isEmpty)
     gradient = try training { () throws(TensorError) in try BatchGradient(trainer) }
-    watchman = try StepWatchman(trainer)
+    watchman = try StepWatchman(trainer, plan, loader, gradient)
     stream = FitLoop.stream(trainer, plan, loader)
   }
 
@@ -111,8 +111,7 @@ final class FitLoop {
     for number in group {
       guard let batch = stream.next() else { preconditionFailure("a batch is missing") }
       guard kept.contains(number) else { continue }
-      // Fresh dropout masks for every batch, the same ones in a resumed run.
-      let pass = UInt64(epoch) &* UInt64(plan.batchesPerEpoch) &+ UInt64(number)
+      let pass = plan.pass(of: BatchPosition(epoch: epoch, step: number))
       let row = StepLog.Row(
         step: trainer.updater.step + 1, epoch: epoch + 1, batch: number, examples: batch.count,
         endsStep: number == kept.last)
@@ -143,7 +142,7 @@ final class FitLoop {
   /// Brings the log into the history, and does what the policy says about steps that went wrong.
   private func readLog() throws(TrainingError) {
     let entries = try log.read()
-    if try watchman.review(entries, plan) == .wentBack {
+    if try watchman.review(entries) == .wentBack {
       stream = FitLoop.stream(trainer, plan, loader)
     }
     lastRead = .now

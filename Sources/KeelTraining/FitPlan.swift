@@ -44,6 +44,11 @@ public struct FitPlan: Hashable, Sendable, Codable {
     min(batchSize, examples - number * batchSize)
   }
 
+  /// The number that selects the dropout masks of a batch: the same in a resumed run.
+  func pass(of place: BatchPosition) -> UInt64 {
+    UInt64(place.epoch) &* UInt64(batchesPerEpoch) &+ UInt64(place.step)
+  }
+
   /// What makes another plan no continuation of this one, or nil.
   func difference(to other: FitPlan) -> String? {
     func differs<Value: Equatable>(_ name: String, _ path: KeyPath<FitPlan, Value>) -> String? {

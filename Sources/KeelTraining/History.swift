@@ -50,8 +50,8 @@ public struct History: Hashable, Sendable {
   /// The norm of each parameter's gradient over the steps.
   public internal(set) var gradients = GradientTrace()
 
-  /// The times that the training went back.
-  public internal(set) var rewinds: [RewindRecord] = []
+  /// The steps that went wrong, those that were gone back from included.
+  public internal(set) var faults: [FaultRecord] = []
 
   /// Nothing yet.
   public init() {}
@@ -62,7 +62,7 @@ public struct History: Hashable, Sendable {
     history.epochs = epochs.filter { $0.step <= step }
     history.steps = steps.filter { $0.step <= step }
     history.gradients = gradients.until(step: step)
-    history.rewinds = rewinds
+    history.faults = faults
     return history
   }
 
@@ -82,7 +82,7 @@ public struct History: Hashable, Sendable {
 }
 
 extension History: Codable {
-  private enum Key: String, CodingKey { case epochs, steps, gradients, rewinds }
+  private enum Key: String, CodingKey { case epochs, steps, gradients, faults }
 
   /// Reads what ``encode(to:)`` wrote.
   public init(from decoder: any Decoder) throws {
@@ -94,7 +94,7 @@ extension History: Codable {
     }
     self.steps = steps
     gradients = try values.decode(GradientTrace.self, forKey: .gradients)
-    rewinds = try values.decode([RewindRecord].self, forKey: .rewinds)
+    faults = try values.decode([FaultRecord].self, forKey: .faults)
     guard gradients.isConsistent else {
       throw DecodingError.dataCorruptedError(
         forKey: .gradients, in: values, debugDescription: "rows of different lengths")
@@ -107,6 +107,6 @@ extension History: Codable {
     try values.encode(epochs, forKey: .epochs)
     try values.encode(StepColumns(steps), forKey: .steps)
     try values.encode(gradients, forKey: .gradients)
-    try values.encode(rewinds, forKey: .rewinds)
+    try values.encode(faults, forKey: .faults)
   }
 }

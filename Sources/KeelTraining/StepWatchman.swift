@@ -12,15 +12,25 @@ final class StepWatchman {
     case wentBack
   }
 
+  /// How many faults of a training are traced to their cause: each costs many steps.
+  private static let tracedFaults = 3
   private let trainer: Trainer
+  private let plan: FitPlan
+  private let loader: BatchLoader
+  private let gradient: BatchGradient
   private let policy: FaultPolicy
   private let rewind: RewindPlan
   private var skipsInARow = 0
   private var detector: SpikeDetector?
   private var snapshot: TrainingSnapshot?
 
-  init(_ trainer: Trainer) throws(TrainingError) {
+  init(
+    _ trainer: Trainer, _ plan: FitPlan, _ loader: BatchLoader, _ gradient: BatchGradient
+  ) throws(TrainingError) {
     self.trainer = trainer
+    self.plan = plan
+    self.loader = loader
+    self.gradient = gradient
     let stability = trainer.updater.stability
     policy = stability.onFault
     rewind = stability.rewind
@@ -39,22 +49,22 @@ final class StepWatchman {
   }
 
   /// Brings entries into the history.
-  func review(
-    _ entries: [StepLog.Entry], _ plan: FitPlan
-  ) throws(TrainingError) -> Verdict {
+  func review(_ entries: [StepLog.Entry]) throws(TrainingError) -> Verdict {
     for entry in entries {
-      if let reason = fault(of: entry) {
-        if policy == .rewind {
-          try goBack(from: entry, reason, plan)
-          return .wentBack
-        }
-        skipsInARow += 1
-        if policy == .raise || skipsInARow > trainer.updater.stability.maximumSkips {
-          try stop(at: entry, reason)
-        }
-      } else {
+      guard let reason = fault(of: entry) else {
         skipsInARow = 0
+        add(entry)
+        continue
       }
+      if policy == .rewind {
+        try goBack(from: entry, reason)
+        return .wentBack
+      }
+      skipsInARow += 1
+      if policy == .raise || skipsInARow > trainer.updater.stability.maximumSkips {
+        try stop(at: entry, reason)
+      }
+      try note(entry, reason, .skipped)
       add(entry)
     }
     if let snapshot, !entries.isEmpty { try snapshot.take(trainer) }
@@ -74,26 +84,50 @@ final class StepWatchman {
       of: trainer.model.parameters.map(\.name))
   }
 
+  /// Adds a fault to the history; says where it came from, while the weights are still those of the
+  /// step or not far from them.
+  @discardableResult
+  private func note(
+    _ entry: StepLog.Entry, _ reason: SkipReason, _ response: FaultRecord.Response
+  ) throws(TrainingError) -> FaultRecord {
+    let place = place(of: entry)
+    var cause: FirstCause?
+    let traced = trainer.history.faults.count { $0.cause != nil }
+    if reason.isNonFinite, traced < StepWatchman.tracedFaults,
+      let batch = loader.batches(
+        from: place, to: BatchPosition(epoch: place.epoch, step: place.step + 1)
+      ).next()
+    {
+      cause = try training { () throws(TensorError) in
+        try gradient.firstCause(batch, pass: plan.pass(of: place))
+      }
+    }
+    let record = FaultRecord(entry.record, place, reason, response, cause: cause)
+    trainer.history.faults.append(record)
+    return record
+  }
+
+  private func place(of entry: StepLog.Entry) -> BatchPosition {
+    BatchPosition(epoch: entry.record.epoch - 1, step: entry.batch)
+  }
+
   private func goBack(
-    from entry: StepLog.Entry, _ reason: SkipReason, _ plan: FitPlan
+    from entry: StepLog.Entry, _ reason: SkipReason
   ) throws(TrainingError) {
     guard let snapshot else { preconditionFailure("nothing to go back to") }
-    guard trainer.history.rewinds.count < rewind.maximum else {
-      try stop(at: entry, reason, after: trainer.history.rewinds.count)
-      return
+    let rewinds = trainer.history.faults.count { $0.response != .skipped }
+    guard rewinds < rewind.maximum else { try stop(at: entry, reason, after: rewinds) }
+    switch rewind.response {
+    case .skipBatch: try note(entry, reason, .rewound(to: snapshot.step))
+    case .shrinkLearningRate(let factor):
+      try note(entry, reason, .slowed(to: snapshot.step, factor: factor))
     }
-    let place = BatchPosition(epoch: entry.record.epoch - 1, step: entry.batch)
-    var record = entry.record
-    record.outcome = .rewound(reason)
-    let shrinks: Float? =
-      if case .shrinkLearningRate(let factor) = rewind.response { factor } else { nil }
     try snapshot.restore(trainer)
     trainer.history = trainer.history.until(step: snapshot.step)
-    trainer.history.rewinds.append(
-      RewindRecord(step: record, to: snapshot.step, place: place, learningRateFactor: shrinks))
-    if let shrinks {
-      trainer.updater.learningRate *= shrinks
-    } else {
+    switch rewind.response {
+    case .shrinkLearningRate(let factor): trainer.updater.learningRate *= factor
+    case .skipBatch:
+      let place = place(of: entry)
       let end = min(place.step + plan.gradientAccumulation, plan.batchesPerEpoch)
       for batch in place.step..<end {
         trainer.excluded.insert(BatchPosition(epoch: place.epoch, step: batch))
@@ -104,43 +138,17 @@ final class StepWatchman {
   /// Ends the training at a step, with everything as it was before.
   private func stop(
     at entry: StepLog.Entry, _ reason: SkipReason, after rewinds: Int = 0
-  ) throws(TrainingError) {
+  ) throws(TrainingError) -> Never {
+    let fault = try note(entry, reason, .stopped)
     let record = entry.record
-    trainer.position = BatchPosition(epoch: record.epoch - 1, step: entry.batch)
+    trainer.position = place(of: entry)
     try training { () throws(TensorError) in
       try trainer.updater.restore(step: record.step - 1, updates: trainer.updater.updates())
     }
     var what = "\(reason)"
     if skipsInARow > 1 { what += ", the last of \(skipsInARow) such steps in a row" }
     if rewinds > 0 { what += ", after \(rewinds) times that training went back" }
-    throw .nonFinite(.init(step: record.step, epoch: record.epoch, what: what))
-  }
-}
-
-/// One time that a training went back.
-public struct RewindRecord: Hashable, Sendable, Codable {
-  /// The number of the step that went wrong.
-  public var step: UInt64
-  /// The step after which the training went on.
-  public var to: UInt64
-  /// The batch that the step began with.
-  public var place: BatchPosition
-  /// What went wrong.
-  public var reason: String
-  /// The gradient norm of the step.
-  public var gradientNorm: Float
-  /// The loss of the step.
-  public var loss: Float
-  /// What the learning rate was multiplied by; nil where the batch was left out instead.
-  public var learningRateFactor: Float?
-
-  init(step record: StepRecord, to: UInt64, place: BatchPosition, learningRateFactor: Float?) {
-    step = record.step
-    self.to = to
-    self.place = place
-    reason = "\(record.outcome)"
-    gradientNorm = record.gradientNorm
-    loss = record.loss
-    self.learningRateFactor = learningRateFactor
+    throw .nonFinite(
+      .init(step: record.step, epoch: record.epoch, what: what, cause: fault.cause))
   }
 }

@@ -1,5 +1,6 @@
 public import KeelBackend
 public import KeelData
+public import KeelStability
 
 /// Why a training stopped or did not start, as one sentence.
 public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -25,11 +26,15 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     /// What was not finite, such as `the loss is nan`.
     public var what: String
 
+    /// Which operation made the first value that is not finite, if it is known.
+    public var cause: FirstCause?
+
     /// Names a step and what happened there.
-    public init(step: UInt64, epoch: Int, what: String) {
+    public init(step: UInt64, epoch: Int, what: String, cause: FirstCause? = nil) {
       self.step = step
       self.epoch = epoch
       self.what = what
+      self.cause = cause
     }
   }
 
@@ -43,6 +48,7 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case .nonFinite(let place):
       "training stopped at step \(place.step) (epoch \(place.epoch)): \(place.what); "
         + "lower the learning rate or clip the gradient norm"
+        + (place.cause.map { "\n\($0)" } ?? "")
     case .checkpoint(let path, let problem): "\(path): \(problem)"
     case .folder(let path, let problem): "\(path): \(problem)"
     }

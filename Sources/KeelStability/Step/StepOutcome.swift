@@ -65,5 +65,15 @@ extension SkipReason: CustomStringConvertible {
   }
 }
 
+extension SkipReason {
+  /// Whether values were not finite.
+  package var isNonFinite: Bool {
+    switch self {
+    case .gradient, .loss: true
+    case .spike, .halted: false
+    }
+  }
+}
+
 extension StepOutcome: Codable {}
 extension SkipReason: Codable {}
