@@ -36,6 +36,9 @@ let package = Package(
     // Floor 1: the contract.
     .target(name: "KeelBackend", swiftSettings: swift),
 
+    // Pages and plots of results; beside the floors, since all that print need it.
+    .target(name: "KeelReport", dependencies: ["KeelBackend"], swiftSettings: swift),
+
     // Floor 2: devices and autograd. Neither knows the other.
     .target(
       name: "KeelCPU", dependencies: ["KeelBackend", "CKeelLoops", "COneDNN"],
@@ -60,7 +63,10 @@ let package = Package(
       swiftSettings: swift),
     .target(
       name: "KeelTraining",
-      dependencies: ["KeelBackend", "KeelAutograd", "KeelNN", "KeelData", "KeelStability", log],
+      dependencies: [
+        "KeelBackend", "KeelAutograd", "KeelNN", "KeelData", "KeelReport", "KeelStability",
+        log,
+      ],
       swiftSettings: swift),
 
     // Floor 6: the umbrella, the only importer of both devices.
@@ -76,8 +82,8 @@ let package = Package(
     .target(
       name: "KeelStudies",
       dependencies: [
-        "Keel", "KeelBackend", "KeelAutograd", "KeelNN", "KeelData", "KeelStability",
-        "KeelTraining",
+        "Keel", "KeelBackend", "KeelAutograd", "KeelNN", "KeelData", "KeelReport",
+        "KeelStability", "KeelTraining",
       ],
       swiftSettings: swift),
     .target(
@@ -87,7 +93,8 @@ let package = Package(
       name: "KeelCommand",
       dependencies: [
         "Keel", "KeelBackend", "KeelAutograd", "KeelNN", "KeelData", "KeelStability",
-        "KeelTraining", "KeelCases", "KeelCPU", "KeelOpenCL", "KeelStudies", "KeelBenchmarks", argumentParser, log,
+        "KeelTraining", "KeelCases", "KeelCPU", "KeelOpenCL", "KeelStudies", "KeelBenchmarks",
+        argumentParser, log,
       ],
       swiftSettings: swift),
 
@@ -122,6 +129,8 @@ let package = Package(
       name: "KeelCasesTests",
       dependencies: ["KeelCases", "KeelBackend", "KeelAutograd", "KeelCPU", "KeelOpenCL", "Keel"],
       swiftSettings: swift),
+    .testTarget(
+      name: "KeelReportTests", dependencies: ["KeelReport", "KeelBackend"], swiftSettings: swift),
     .testTarget(
       name: "KeelStudiesTests",
       dependencies: ["Keel", "KeelStudies", "KeelStability", "KeelBackend"], swiftSettings: swift),

@@ -82,7 +82,7 @@ struct TrainCommand: ParsableCommand {
         "test accuracy \((100 * accuracy).fixed(2)) %, loss \(loss.fixed(4)) "
           + "on \(job.test.count) examples")
     }
-    print("saved in \(job.folder.path): run.json, checkpoint.safetensors, history, report.svg")
+    print("saved in \(job.folder.path): run.json, checkpoint.safetensors, history, report.html")
   }
 
   private func profileTable(_ profiler: ProfilingBackend) -> String {

@@ -26,12 +26,12 @@ import Testing
     #expect(!outcome.output.contains("\r") && !outcome.output.contains("\u{1B}"))
     #expect(
       try bench.names(in: "runs/first") == [
-        "checkpoint.safetensors", "history.csv", "history.json", "report.svg", "run.json",
+        "checkpoint.safetensors", "history.csv", "history.json", "report.html", "run.json",
       ])
     let lines = bench.text("runs/first/history.csv").split(separator: "\n")
     #expect(lines.count == 3 && lines[0].hasPrefix("epoch,step,loss,accuracy,gradient_norm"))
     #expect(lines[1].hasPrefix("1,3,") && lines[2].hasPrefix("2,6,"))
-    #expect(bench.text("runs/first/report.svg").contains("<svg"))
+    #expect(bench.text("runs/first/report.html").contains("<svg"))
   }
 
   @Test("Runs without --out get the first free number")

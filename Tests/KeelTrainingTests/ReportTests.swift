@@ -36,17 +36,17 @@ import Testing
 
   @Test(arguments: [(0, 1), (1, 1), (1, 7), (10, 188), (100, 3)])
   func picturesAreWellFormed(_ epochs: Int, _ steps: Int) {
-    let svg = Report(Self.history(epochs: epochs, stepsEach: steps)).svg
-    #expect(svg.hasPrefix("<svg xmlns=\"http://www.w3.org/2000/svg\""))
-    #expect(svg.hasSuffix("</svg>\n"))
-    #expect(!svg.contains("nan") && !svg.contains("inf"))
-    #expect(svg.contains(">loss<") && svg.contains(">accuracy<"))
-    #expect(svg.count { $0 == "\"" } % 2 == 0)
+    let html = Report(Self.history(epochs: epochs, stepsEach: steps)).html
+    #expect(html.hasPrefix("<!doctype html>") && html.hasSuffix("</html>\n"))
+    #expect(!html.contains("nan") && !html.contains("inf"))
+    #expect(html.contains(">loss<") && html.contains(">accuracy<"))
+    #expect(html.contains(">gradient norm<"))
+    #expect(html.count { $0 == "\"" } % 2 == 0)
     if epochs > 0 {
-      #expect(svg.contains(">training<") && svg.contains(">validation<"))
-      #expect(svg.contains(">epoch<"))
+      #expect(html.contains(">training<") && html.contains(">validation<"))
+      #expect(html.contains(">epoch<") && html.contains(">clipped</td>"))
     }
-    #expect(svg.utf8.count < 60_000)
+    #expect(html.utf8.count < 150_000)
   }
 
   @Test func historySurvivesJSON() throws {

@@ -80,7 +80,7 @@ import Testing
       let more = try second.fit(data, epochs: 1, batchSize: 8, output: run)
       #expect(more.history.epochs.map(\.epoch) == [1, 2, 3])
       #expect(try run.history().epochs.count == 3)
-      for file in ["run.json", "checkpoint.safetensors", "history.csv", "report.svg"] {
+      for file in ["run.json", "checkpoint.safetensors", "history.csv", "report.html"] {
         #expect(DataFile.exists("\(path)/\(file)"))
       }
     }

@@ -6,7 +6,7 @@ import KeelNN
 import KeelStability
 
 /// The folder of a run: `run.json`, `checkpoint.safetensors`, `history.csv`, `history.json` and
-/// `report.svg`. Every file is replaced as a whole: its name shows the old or the new content.
+/// `report.html`. Every file is replaced as a whole: its name shows the old or the new content.
 public struct RunFolder: Sendable, Hashable {
   /// The path of the folder.
   public let path: String
@@ -21,8 +21,8 @@ public struct RunFolder: Sendable, Hashable {
   public var historyPath: String { path + "/history.csv" }
   /// The history with all steps.
   public var stepsPath: String { path + "/history.json" }
-  /// The plot.
-  public var reportPath: String { path + "/report.svg" }
+  /// The page with the plots.
+  public var reportPath: String { path + "/report.html" }
 
   /// A folder for a new run; nothing is made yet.
   ///
@@ -130,9 +130,10 @@ public struct RunFolder: Sendable, Hashable {
     let checkpoint = try Checkpoint.encode(trainer, checkpointPath)
     try write(trainer.history, to: stepsPath)
     try write(bytes: checkpoint, to: checkpointPath)
-    try write(RunDescription(trainer, plan, data: data), to: descriptionPath)
+    let description = RunDescription(trainer, plan, data: data)
+    try write(description, to: descriptionPath)
     try write(bytes: Array(trainer.history.csv.utf8), to: historyPath)
-    try write(bytes: Array(Report(trainer.history).svg.utf8), to: reportPath)
+    try write(bytes: Array(Report(trainer.history, of: description).html.utf8), to: reportPath)
   }
 
   private func write(bytes: [UInt8], to path: String) throws(TrainingError) {

@@ -1,36 +1,111 @@
 import KeelBackend
+package import KeelReport
 
-/// A picture of a training: loss and accuracy over epochs, for training and validation.
+/// The page of a run: loss, accuracy, gradient norms, what was clipped and left out, and with which
+/// options and on which device: one HTML file without scripts.
 public struct Report {
   private let history: History
+  private let run: RunDescription?
 
-  /// The picture of a history.
-  public init(_ history: History) { self.history = history }
-
-  private struct Curve {
-    var name: String
-    var color: String
-    var points: [(x: Double, y: Double)]
-    var isFaint = false
-    var isDashed = false
+  /// The page of a history, with what is known of its run.
+  public init(_ history: History, of run: RunDescription? = nil) {
+    self.history = history
+    self.run = run
   }
 
-  private static let blue = "#1f6fb4"
-  private static let orange = "#d1622b"
-  private static let width = 920
-  private static let height = 420
+  /// The file.
+  public var html: String {
+    var page = Page(title: "Training", subtitle: headline)
+    for fault in history.faults.filter({ $0.response == .stopped }) {
+      page.verdict("\(fault.reason): the training ended at step \(fault.step)", .bad)
+    }
+    page.figures(figures)
+    page.figures(gradientFigures)
+    page.heading("Steps")
+    page.table(["outcome", ">steps", ">part"], outcomes)
+    if !history.faults.isEmpty {
+      page.heading("What went wrong")
+      for fault in history.faults.prefix(20) { page.lines("\(fault)") }
+      if history.faults.count > 20 {
+        page.paragraph("and \(history.faults.count - 20) more: see history.json")
+      }
+    }
+    if let run {
+      page.heading("The run")
+      page.table(["what", "value"], run.rows)
+    }
+    return page.html
+  }
 
-  /// The picture as an SVG file on a light ground.
-  public var svg: String {
-    var document = SVGDocument(width: Report.width, height: Report.height)
-    document.rectangle(
-      x: 0, y: 0, width: Double(Report.width), height: Double(Report.height), fill: "#ffffff")
-    document.text("Training", x: 20, y: 30, size: 18, fill: "#111111", isBold: true)
-    document.text(headline, x: 20, y: 52)
-    panel(
-      &document, left: 70, title: "loss", lossCurves, bounds: 0...Double.greatestFiniteMagnitude)
-    panel(&document, left: 530, title: "accuracy", accuracyCurves, bounds: 0...1)
-    return document.text
+  /// Loss and accuracy over the epochs.
+  private var figures: [any Figure] {
+    [
+      LineChart("loss", across: "epoch", lossCurves, bounds: 0...Double.greatestFiniteMagnitude),
+      LineChart("accuracy", across: "epoch", accuracyCurves, bounds: 0...1),
+    ]
+  }
+
+  private var gradientFigures: [any Figure] {
+    let trace = history.gradients
+    let bad = history.steps.filter { !$0.outcome.changesParameters }.map { Double($0.step) }
+    return [
+      LineChart(
+        "gradient norm", across: "step",
+        [
+          .init("before clipping", perStep { Double($0.gradientNorm) }, color: 0),
+          .init("after", perStep { Double($0.clippedNorm) }, isDashed: true, color: 1),
+        ], isLogarithmic: true, marks: Array(bad.prefix(50)),
+        caption: "Steps that were left out are marked."),
+      LineChart(
+        "clipped", across: "epoch",
+        [.init("part of steps", epochs { $0.clippedFraction })], bounds: 0...1,
+        caption: "How often a clip stage changed the gradients."),
+      LineChart(
+        "learning rate", across: "step",
+        [.init("", perStep { Double($0.learningRate) })], isLogarithmic: true),
+      HeatMap(
+        "gradient norm of each parameter", rows: trace.parameters,
+        columns: trace.steps.map { "\($0)" },
+        trace.parameters.indices.map { row in trace.norms.map { Double($0[row]) } },
+        across: "step",
+        caption: "Where gradients vanish, explode or stop being numbers: one row a parameter."),
+    ]
+  }
+
+  /// How many steps ended how.
+  private var outcomes: [[String]] {
+    var counts: [(name: String, count: Int)] = []
+    for step in history.steps {
+      let name =
+        switch step.outcome {
+        case .applied: "applied"
+        case .clipped: "clipped"
+        case .repaired: "repaired"
+        case .skipped: "left out"
+        case .rewound: "gone back from"
+        }
+      if let place = counts.firstIndex(where: { $0.name == name }) {
+        counts[place].count += 1
+      } else {
+        counts.append((name, 1))
+      }
+    }
+    let rewinds = history.faults.count { $0.response != .skipped && $0.response != .stopped }
+    if rewinds > 0 { counts.append(("gone back from", rewinds)) }
+    return counts.map {
+      [
+        $0.name, "\($0.count)",
+        (100 * Double($0.count) / Double(max(1, history.steps.count))).fixed(1) + " %",
+      ]
+    }
+  }
+
+  /// At most 400 steps, evenly spaced, and every one that was left out.
+  private func perStep(_ value: (StepRecord) -> Double) -> [(x: Double, y: Double)] {
+    let group = max(1, (history.steps.count + 399) / 400)
+    return history.steps.enumerated().filter { place, step in
+      place % group == 0 || !step.outcome.changesParameters
+    }.map { (Double($0.element.step), value($0.element)) }
   }
 
   private var headline: String {
@@ -44,23 +119,18 @@ public struct Report {
     return text
   }
 
-  private var lossCurves: [Curve] {
+  private var lossCurves: [LineChart.Series] {
     [
-      Curve(
-        name: "each step", color: Report.blue, points: steps { Double($0.loss) }, isFaint: true),
-      Curve(name: "training", color: Report.blue, points: epochs(\.loss)),
-      Curve(
-        name: "validation", color: Report.orange, points: epochs(\.validationLoss),
-        isDashed: true),
+      .init("each step", steps { Double($0.loss) }, isFaint: true, color: 0),
+      .init("training", epochs(\.loss), color: 0),
+      .init("validation", epochs(\.validationLoss), isDashed: true, color: 1),
     ]
   }
 
-  private var accuracyCurves: [Curve] {
+  private var accuracyCurves: [LineChart.Series] {
     [
-      Curve(name: "training", color: Report.blue, points: epochs(\.accuracy)),
-      Curve(
-        name: "validation", color: Report.orange, points: epochs(\.validationAccuracy),
-        isDashed: true),
+      .init("training", epochs(\.accuracy), color: 0),
+      .init("validation", epochs(\.validationAccuracy), isDashed: true, color: 1),
     ]
   }
 
@@ -80,62 +150,6 @@ public struct Report {
       let mean = part.reduce(0) { $0 + value($1) } / Double(part.count)
       let middle = (Double(begin) + Double(part.count) / 2) / Double(steps.count)
       return (start + (end - start) * middle, mean)
-    }
-  }
-
-  private func panel(
-    _ document: inout SVGDocument, left: Double, title: String, _ all: [Curve],
-    bounds: ClosedRange<Double>
-  ) {
-    let (top, width, height) = (96.0, 350.0, 260.0)
-    let curves = all.filter { !$0.points.isEmpty }
-    document.text(title, x: left, y: top - 14, size: 15, fill: "#111111", isBold: true)
-    guard !curves.isEmpty else {
-      document.text("no values", x: left, y: top + 20)
-      return
-    }
-    let across = PlotScale(
-      curves.flatMap { $0.points.map(\.x) }, bounds: 0...1e12, wholeNumbers: true)
-    let up = PlotScale(curves.flatMap { $0.points.map(\.y) }, bounds: bounds)
-    func spot(_ point: (x: Double, y: Double)) -> (Double, Double) {
-      (left + across.place(point.x) * width, top + (1 - up.place(point.y)) * height)
-    }
-    for tick in up.ticks where tick <= up.high * (1 + 1e-9) {
-      let y = spot((across.low, tick)).1
-      document.line((left, y), (left + width, y), stroke: "#e4e4e4")
-      document.text(up.label(tick), x: left - 8, y: y + 4, anchor: .end, size: 12)
-    }
-    for tick in across.ticks where tick <= across.high * (1 + 1e-9) {
-      let x = spot((tick, up.low)).0
-      document.line((x, top + height), (x, top + height + 5), stroke: "#888888")
-      document.text(across.label(tick), x: x, y: top + height + 20, anchor: .middle, size: 12)
-    }
-    document.line((left, top + height), (left + width, top + height), stroke: "#888888")
-    document.line((left, top), (left, top + height), stroke: "#888888")
-    document.text("epoch", x: left + width / 2, y: top + height + 38, anchor: .middle)
-    for curve in curves {
-      document.polyline(
-        curve.points.map(spot), stroke: curve.color, width: curve.isFaint ? 1 : 2.2,
-        opacity: curve.isFaint ? 0.4 : 1, dash: curve.isDashed ? "7 4" : "none")
-      if !curve.isFaint, curve.points.count <= 40 {
-        for point in curve.points { document.circle(spot(point), radius: 3, fill: curve.color) }
-      }
-    }
-    legend(&document, curves, right: left + width, y: top - 18)
-  }
-
-  /// Names beside pieces of their lines, from the right.
-  private func legend(
-    _ document: inout SVGDocument, _ curves: [Curve], right: Double, y: Double
-  ) {
-    var x = right
-    for curve in curves.reversed() {
-      x -= Double(curve.name.count) * 7
-      document.text(curve.name, x: x, y: y + 4, size: 12)
-      document.polyline(
-        [(x - 28, y), (x - 6, y)], stroke: curve.color, width: curve.isFaint ? 1 : 2.2,
-        opacity: curve.isFaint ? 0.4 : 1, dash: curve.isDashed ? "7 4" : "none")
-      x -= 42
     }
   }
 }

@@ -1,3 +1,4 @@
+import Glibc
 import KeelBackend
 
 /// An axis: which values it shows, and where its ticks are.
@@ -6,12 +7,14 @@ struct PlotScale {
   let high: Double
   let ticks: [Double]
   private let decimals: Int
+  private let isLogarithmic: Bool
 
   /// A scale over values, from 0 or just below the smallest to a round number above the largest.
   ///
   /// - Parameters:
   ///   - bounds: values that the scale must not leave, such as 0 ... 1 for parts.
   init(_ values: [Double], bounds: ClosedRange<Double>, wholeNumbers: Bool = false) {
+    isLogarithmic = false
     let finite = values.filter(\.isFinite)
     let (least, most) = (finite.min() ?? 0, finite.max() ?? 1)
     let room = max(most - least, 1e-9)
@@ -22,10 +25,10 @@ struct PlotScale {
     low = max(low, bounds.lowerBound)
     high = min(high, bounds.upperBound)
     if high <= low { (low, high) = (bounds.lowerBound, bounds.lowerBound + step) }
-    self.low = low
-    self.high = high
+    (self.low, self.high) = (low, high)
     let count = min(40, Int(((high - low) / step + 1e-6).rounded(.down)))
-    ticks = (0...max(count, 1)).map { low + Double($0) * step }
+    let end = high + 1e-6 * step
+    ticks = (0...max(count, 1)).map { low + Double($0) * step }.filter { $0 <= end }
     var decimals = 0
     var rest = step
     while decimals < 8, (rest - rest.rounded()).magnitude > 1e-6 * max(rest, 1) {
@@ -33,6 +36,18 @@ struct PlotScale {
       decimals += 1
     }
     self.decimals = decimals
+  }
+
+  /// A logarithmic scale over values above 0, with ticks at powers of ten.
+  init(logarithmic values: [Double]) {
+    isLogarithmic = true
+    let logs = values.filter { $0 > 0 && $0.isFinite }.map { log10($0) }
+    let least = (logs.min() ?? 0).rounded(.down)
+    let most = max((logs.max() ?? 1).rounded(.up), least + 1)
+    (low, high) = (pow(10, least), pow(10, most))
+    let stride = max(1, ((most - least) / 6).rounded(.up))
+    ticks = Swift.stride(from: least, through: most, by: stride).map { pow(10, $0) }
+    decimals = 0
   }
 
   /// 1, 2 or 5 times a power of ten, at least `least`.
@@ -45,8 +60,13 @@ struct PlotScale {
   }
 
   /// Where a value is: 0 at the low end, 1 at the high one.
-  func place(_ value: Double) -> Double { (value - low) / (high - low) }
+  func place(_ value: Double) -> Double {
+    guard isLogarithmic else { return (value - low) / (high - low) }
+    return log10(value / low) / log10(high / low)
+  }
 
   /// The text of a tick.
-  func label(_ tick: Double) -> String { tick.fixed(decimals) }
+  func label(_ tick: Double) -> String {
+    isLogarithmic || tick.magnitude >= 1e5 ? tick.compact() : tick.fixed(decimals)
+  }
 }

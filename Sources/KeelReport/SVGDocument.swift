@@ -1,0 +1,83 @@
+import KeelBackend
+
+/// A drawing as SVG text, with as few elements as plots need. Colours are names of ``ReportStyle``,
+/// so that a page in the dark shows it in the dark.
+package struct SVGDocument {
+  enum Anchor: String { case start, middle, end }
+
+  private let width: Double
+  private let height: Double
+  private let title: String
+  private var elements: [String] = []
+
+  /// - Parameter title: what the drawing shows, for those who do not see it.
+  init(width: Double, height: Double, title: String) {
+    self.width = width
+    self.height = height
+    self.title = title
+  }
+
+  mutating func rectangle(
+    x: Double, y: Double, width: Double, height: Double, fill: String, tip: String? = nil
+  ) {
+    let start =
+      "<rect x=\"\(number(x))\" y=\"\(number(y))\" width=\"\(number(width))\" "
+      + "height=\"\(number(height))\" style=\"fill:\(fill)\""
+    elements.append(
+      tip.map { "\(start)><title>\(ReportStyle.escaped($0))</title></rect>" } ?? start + "/>")
+  }
+
+  mutating func line(_ from: (Double, Double), _ to: (Double, Double), stroke: String) {
+    elements.append(
+      "<line x1=\"\(number(from.0))\" y1=\"\(number(from.1))\" x2=\"\(number(to.0))\" "
+        + "y2=\"\(number(to.1))\" style=\"stroke:\(stroke)\"/>")
+  }
+
+  mutating func polyline(
+    _ points: [(Double, Double)], stroke: String, width: Double = 2, opacity: Double = 1,
+    isDashed: Bool = false
+  ) {
+    let text = points.map { "\(number($0.0)),\(number($0.1))" }.joined(separator: " ")
+    elements.append(
+      "<polyline points=\"\(text)\" fill=\"none\" style=\"stroke:\(stroke)\" "
+        + "stroke-width=\"\(number(width))\" stroke-opacity=\"\(number(opacity))\""
+        + (isDashed ? " stroke-dasharray=\"6 4\"" : "") + " stroke-linejoin=\"round\"/>")
+  }
+
+  mutating func circle(_ center: (Double, Double), radius: Double, fill: String) {
+    elements.append(
+      "<circle cx=\"\(number(center.0))\" cy=\"\(number(center.1))\" r=\"\(number(radius))\" "
+        + "style=\"fill:\(fill)\"/>")
+  }
+
+  mutating func text(
+    _ text: String, x: Double, y: Double, anchor: Anchor = .start, size: Int = 13,
+    fill: String = ReportStyle.ink, isBold: Bool = false
+  ) {
+    elements.append(
+      "<text x=\"\(number(x))\" y=\"\(number(y))\" text-anchor=\"\(anchor.rawValue)\" "
+        + "font-size=\"\(size)\" style=\"fill:\(fill)\""
+        + (isBold ? " font-weight=\"bold\"" : "") + ">\(ReportStyle.escaped(text))</text>")
+  }
+
+  /// The element, to stand in a page.
+  var element: String { opened("") }
+
+  /// The file, with its own colours.
+  var file: String { opened("<style>\(ReportStyle.colors)</style>\n") }
+
+  private func opened(_ style: String) -> String {
+    "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" "
+      + "viewBox=\"0 0 \(number(width)) \(number(height))\" "
+      + "font-family=\"system-ui, sans-serif\">\n"
+      + "<title>\(ReportStyle.escaped(title))</title>\n" + style
+      + elements.joined(separator: "\n") + "\n</svg>\n"
+  }
+
+  /// Two decimals; what is not finite would make the file invalid.
+  private func number(_ value: Double) -> String {
+    guard value.isFinite else { return "0" }
+    let text = value.fixed(2)
+    return text.hasSuffix(".00") ? String(text.dropLast(3)) : text
+  }
+}

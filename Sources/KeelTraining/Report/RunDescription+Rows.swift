@@ -1,0 +1,30 @@
+import KeelBackend
+import KeelNN
+import KeelStability
+
+extension RunDescription {
+  /// What a page says of a run.
+  var rows: [[String]] {
+    var rows = [
+      ["model", model?.name ?? "one's own"],
+      ["input", "\(Shape(input))"],
+      ["parameters", parameters.grouped],
+      ["optimizer", "\(optimizer.name), learning rate \(optimizer.learningRate)"],
+      ["schedule", "\(schedule)"],
+      ["loss", loss.name],
+      ["clipping", "\(stability.clip)"],
+      ["gradients that are not finite", stability.onFault.rawValue],
+      ["seed", "\(seed)"],
+      ["batch", "\(plan.batchSize) x \(plan.gradientAccumulation)"],
+      ["examples", "\(plan.examples) to train, \(plan.validationExamples) to validate"],
+      ["steps", "\(progress.steps), \(progress.isComplete ? "complete" : "stopped")"],
+      ["device", "\(device.name) (\(device.selector))"],
+      ["driver", device.driver],
+    ]
+    if optimizer.weightDecay > 0 {
+      rows.insert(["weight decay", "\(optimizer.weightDecay)"], at: 4)
+    }
+    for (name, value) in data.sorted(by: { $0.key < $1.key }) { rows.append([name, value]) }
+    return rows
+  }
+}
