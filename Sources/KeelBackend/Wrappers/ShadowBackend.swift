@@ -77,7 +77,7 @@ package final class ShadowBackend: InterceptingBackend {
     _ operation: OperationName, _ method: String, _ launch: UInt64, _ call: ShadowCall,
     _ inputs: [NDArray], _ outputs: [NDArray], _ body: DeviceCall
   ) throws(DeviceError) {
-    let before = try call.copy()
+    let before = try call.keepingOutputs()
     try body(reference, call.inputs, call.outputs)
     let comparison = try ShadowComparison(
       operation, method: Self.name(method), before: before, expected: call.outputs, got: outputs,

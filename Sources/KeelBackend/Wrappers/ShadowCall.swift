@@ -32,6 +32,22 @@ struct ShadowCall {
     self.outputs = Array(arrays.dropFirst(inputs.count))
   }
 
+  private init(device: any Backend, inputs: [NDArray], outputs: [NDArray]) {
+    (self.device, self.inputs, self.outputs) = (device, inputs, outputs)
+  }
+
+  /// The same call with copies of what it writes; what it only reads is shared.
+  func keepingOutputs() throws(DeviceError) -> ShadowCall {
+    let written = try ShadowCall([], outputs, from: device, to: device).outputs
+    let read = inputs.map { input in
+      guard let place = outputs.firstIndex(where: { $0.isSameMemory(as: input) }) else {
+        return input
+      }
+      return written[place].reshaped(input.shape)
+    }
+    return ShadowCall(device: device, inputs: read, outputs: written)
+  }
+
   /// The same arrays once more, on the same device.
   func copy() throws(DeviceError) -> ShadowCall {
     try ShadowCall(inputs, outputs, from: device, to: device)

@@ -20,8 +20,10 @@ struct ShadowComparison {
 
   /// No more elements than this are judged one by one; those that look worst come first.
   private static let mostSuspects = 4096
-  /// What any two devices may differ by, relative to the element, without a closer look.
-  private static let harmless = 16 * ShadowTolerance.unit
+  /// What any two devices may differ by, relative to the element, without a closer look…
+  private static let harmless = Float(16 * ShadowTolerance.unit)
+  /// … and relative to the largest element of the output.
+  private static let harmlessOfLargest = Float(4 * ShadowTolerance.unit)
 
   /// - Parameters:
   ///   - before: the arrays as they were before the call, on the reference device.
@@ -82,17 +84,24 @@ struct ShadowComparison {
   /// The elements that need a closer look, the worst first.
   private static func suspects(_ expected: [Float], _ got: [Float], isExact: Bool) -> [Int] {
     var found: [(index: Int, error: Double)] = []
-    for index in expected.indices {
-      let (right, value) = (expected[index], got[index])
-      if right == value || (right.isNaN && value.isNaN) { continue }
-      let error = abs(Double(value) - Double(right))
-      if !isExact, right.isFinite,
-        error <= harmless * abs(Double(right)) + ShadowTolerance.smallest
-      {
-        continue
+    var largest: Float = 0
+    if !isExact {
+      for value in expected where value.isFinite { largest = max(largest, abs(value)) }
+    }
+    let (relative, absolute) =
+      isExact ? (0, 0) : (harmless, harmlessOfLargest * largest + .leastNormalMagnitude)
+    expected.withUnsafeBufferPointer { expected in
+      got.withUnsafeBufferPointer { got in
+        for index in expected.indices {
+          let (right, value) = (expected[index], got[index])
+          // False with a NaN, and with infinities, which take the closer look.
+          let bound = absolute + relative * abs(right)
+          if abs(value - right) <= bound, bound.isFinite { continue }
+          if right == value || (right.isNaN && value.isNaN) { continue }
+          let error = abs(Double(value) - Double(right)) / abs(Double(right))
+          found.append((index, error.isNaN ? .infinity : error))
+        }
       }
-      let relative = error / abs(Double(right))
-      found.append((index, relative.isNaN ? .infinity : relative))
     }
     if found.count > mostSuspects {
       found.sort { ($1.error, $0.index) < ($0.error, $1.index) }
