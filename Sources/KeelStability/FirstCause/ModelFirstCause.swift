@@ -6,9 +6,9 @@ extension Model {
   /// Runs a computation again, forward and backward, and finds the operation that made the first
   /// value that is not finite; nil if the loss and all gradients are finite.
   ///
-  /// Changes nothing: parameters, gradients and states of layers (running statistics) are as before.
-  /// Every array is read by the host, so this costs many ordinary steps; call it on a step that went
-  /// bad, with the same batch, before the next update.
+  /// Changes nothing: parameters, gradients and states of layers (running statistics) are as
+  /// before. Every array is read by the host, so this costs many ordinary steps; call it on a step
+  /// that went bad, with the same batch, before the next update.
   ///
   /// ```swift
   /// let cause = try model.locateFirstCause { (pass) throws(TensorError) in
@@ -18,8 +18,8 @@ extension Model {
   /// ```
   ///
   /// Operations are known by the layer they run in (its path, its kind, the line that lists it), by
-  /// the parts that ``KeelAutograd/traced(_:file:line:_:)`` marks, and otherwise by the line of this
-  /// call: operators of tensors cannot carry their own.
+  /// the parts that ``KeelAutograd/traced(_:file:line:_:)`` marks, and otherwise by the line of
+  /// this call: operators of tensors cannot carry their own.
   ///
   /// - Parameters:
   ///   - pass: the number of the pass that went bad, which selects its dropout masks; by default
