@@ -43,7 +43,7 @@ final class CoordinateDescent {
     switch order {
     case .cyclic: return Int(attempt % UInt64(count))
     case .random:
-      var random = RandomSequence(RandomKey(seed: model.seed, .noise, index: 1, step: attempt))
+      var random = RandomSequence(RandomKey(seed: model.seed, .noise, index: 2, step: attempt))
       return Int(random.next(below: UInt32(count)))
     }
   }

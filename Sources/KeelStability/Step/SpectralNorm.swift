@@ -59,7 +59,7 @@ final class SpectralNorm {
     weight = try tensor.reshaped(parameter.unitShape)
     self.limit = limit
     isTrainable = { parameter.isTrainable }
-    var random = RandomSequence(RandomKey(seed: seed, .noise, index: 2 + parameter.index))
+    var random = RandomSequence(RandomKey(seed: seed, .noise, index: 3 + parameter.index))
     let start = (0..<weight.shape[0]).map { _ in random.nextUniform() + 0.5 }
     left = try Tensor(start, shape: [1, weight.shape[0]], on: tensor.device)
     for _ in 0..<10 { left = try iterate().left }

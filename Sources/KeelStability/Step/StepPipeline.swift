@@ -178,8 +178,12 @@ package final class StepPipeline {
         to: gradients, seed: model.seed, firstUpdate: firstUpdate, counters: counters,
         scales: model.arena.scales, decision: decision)
     case .ball(let radius, let threshold)?:
-      let noise = try backend.array(
-        BallNoise.values(for: model, radius: radius, step: attempt), shape: gradients.shape)
+      let places = model.parameters.filter(\.isTrainable).compactMap { parameter in
+        parameter.place.map { $0.offset..<($0.offset + parameter.shape.count) }
+      }
+      let values = BallNoise(radius: radius, seed: model.seed).values(
+        at: places, of: gradients.count, update: attempt)
+      let noise = try backend.array(values, shape: gradients.shape)
       try backend.addNoise(noise, to: gradients, whereNormBelow: threshold, decision: decision)
     case nil: break
     }
