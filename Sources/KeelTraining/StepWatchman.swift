@@ -1,5 +1,5 @@
 import KeelBackend
-public import KeelData
+import KeelData
 import KeelNN
 import KeelStability
 

@@ -1,5 +1,6 @@
 import KeelBackend
-package import KeelReport
+import KeelReport
+import KeelStability
 
 /// The page of a run: loss, accuracy, gradient norms, what was clipped and left out, and with which
 /// options and on which device: one HTML file without scripts.
