@@ -84,6 +84,9 @@ static const char global_norm_clip[] = {
 static const char gradient_telescope[] = {
 #embed "Programs/gradient_telescope.cl"
 };
+static const char gradient_telescope_histogram[] = {
+#embed "Programs/gradient_telescope_histogram.cl"
+};
 static const char step_control[] = {
 #embed "Programs/step_control.cl"
 };
@@ -138,6 +141,7 @@ static const KeelKernelProgram programs[] = {
     PROGRAM(dropout),
     PROGRAM(global_norm_clip),
     PROGRAM(gradient_telescope),
+    PROGRAM(gradient_telescope_histogram),
     PROGRAM(step_control),
     PROGRAM(gradient_clip),
     PROGRAM(optimizer_step),

@@ -43,7 +43,8 @@ cases=(
   global_norm_clip/count1000 global_norm_clip/count4097 global_norm_clip/coefficient
   gradient_telescope/count4097 gradient_telescope/tensors3 gradient_telescope/everything
   step_control/applied step_control/skipped_too_often
-  gradient_clip/auto_clip gradient_clip/z_clip gradient_clip/ada_gc gradient_clip/per_tensor_norm_huge
+  gradient_clip/auto_clip gradient_clip/z_clip gradient_clip/ada_gc
+  gradient_clip/per_tensor_norm_huge
   gradient_clip/scale_special gradient_clip/elements_odd gradient_clip/repair_odd
   optimizer_step/momentum_clipped optimizer_step/adamw_scales optimizer_step/adam_one_block
   optimizer_step/mirror_power3 optimizer_step/mirror_optimistic_hypentropy

@@ -57,7 +57,8 @@ static inline uint rank_of(const float percentile, const uint count)
   return min(rank, count);
 }
 
-// sorted[from ..< to] = sorted[from + 1 ... to], sixteen at a time: a load waits long for its store.
+// sorted[from ..< to] = sorted[from + 1 ... to], sixteen at a time: one load after the other waits
+// for long.
 static inline void move_down(__global float *sorted, const uint from, const uint to)
 {
   uint i = from;
@@ -146,8 +147,8 @@ static inline float shared_factor(
 
 // gradient_clip_coefficients — coefficients of a rule: limit / measure where that is below 1.
 //
-// Buffers    statistics: tensors x 2 (norm, largest); summary: norm, largest; state: of the rule, or
-//            NULL; decision: 16; coefficients: tensors.
+// Buffers    statistics: tensors x 2 (norm, largest); summary: norm, largest; state: of the rule
+//            or NULL; decision: 16; coefficients: tensors.
 // Work       one team; lanes share the tensors, the first decides on a rule for all.
 // Requires   local size KEEL_GROUP, one group; a window of 1 to 2^23.
 // Numerics   one rounding per operation, in one order on all devices; the norm of what per-tensor

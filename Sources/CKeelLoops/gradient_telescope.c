@@ -66,16 +66,42 @@ void keel_telescope(const float *x, size_t count, struct keel_sight *seen) {
   if (most >= infinite_bits) keel_count_faults(x, count, seen);
 }
 
-// Four tables in turn: neighbours often fall into the same bin, and would wait for each other.
-void keel_exponents(const float *x, size_t count, int32_t *histogram) {
-  int32_t bins[4][32] = {{0}};
-  for (size_t i = 0; i < count; ++i) {
-    const uint32_t magnitude = keel_bits(x[i]) & magnitude_bits;
-    // Bin 31 takes zeros, 16 what is not finite: neither is reported.
-    const uint32_t bin = magnitude == 0 ? 31 : ((magnitude >> 23) + 1) >> 4;
-    ++bins[i % 4][bin];
+typedef uint64_t keel_long8 __attribute__((ext_vector_type(8)));
+
+// Bytes of counts as fields of 16 bits, summed over the lanes and added to every fourth bin.
+KEEL_INLINE void keel_add_fields(const keel_long8 *bytes, int32_t *histogram) {
+  const keel_long8 fields = *bytes & 0x00ff00ff00ff00ffull;
+  uint64_t sum = 0;
+  for (int l = 0; l < 8; ++l) sum += fields[l];
+  for (int j = 0; j < 4; ++j) histogram[4 * j] += (int32_t)(sum >> (16 * j) & 0xffff);
+}
+
+// Bin k of 16 is a nibble of 64 bits for 8 vectors, then a byte for 31 times as many: even bins
+// and odd ones apart. Zeros and what is not finite fall into bin 0 and are taken away at the end.
+KEEL_DISPATCH
+void keel_exponents(
+    const float *x, size_t count, const struct keel_sight *seen, int32_t *histogram) {
+  const keel_long8 one = 1;
+  size_t i = 0;
+  while (i + 64 <= count) {
+    keel_long8 even = 0, odd = 0;
+    for (int filled = 0; filled < 31 && i + 64 <= count; ++filled, i += 64) {
+      keel_long8 nibbles = 0;
+      for (int l = 0; l < 8; ++l) {
+        keel_word8 bits;
+        memcpy(&bits, x + i + 8 * l, sizeof bits);
+        const keel_word8 shift = ((((bits & magnitude_bits) >> 23) + 1) >> 2) & 0x3c;
+        nibbles += one << __builtin_convertvector(shift, keel_long8);
+      }
+      even += nibbles & 0x0f0f0f0f0f0f0f0full;
+      odd += nibbles >> 4 & 0x0f0f0f0f0f0f0f0full;
+    }
+    const keel_long8 even_high = even >> 8, odd_high = odd >> 8;
+    keel_add_fields(&even, histogram);
+    keel_add_fields(&odd, histogram + 1);
+    keel_add_fields(&even_high, histogram + 2);
+    keel_add_fields(&odd_high, histogram + 3);
   }
-  for (int bin = 0; bin < 16; ++bin) {
-    histogram[bin] += bins[0][bin] + bins[1][bin] + bins[2][bin] + bins[3][bin];
-  }
+  for (; i < count; ++i) ++histogram[(((keel_bits(x[i]) & magnitude_bits) >> 23) + 1) >> 4 & 15];
+  for (int kind = 0; kind < 4; ++kind) histogram[0] -= seen->counts[kind];
 }

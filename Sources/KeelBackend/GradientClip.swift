@@ -1,8 +1,8 @@
 /// How gradients of a step are limited; all limits are finite and above 0.
 ///
-/// A limit that a rule works out as 0 (of gradients that were 0 so far) clips nothing. A norm that is
-/// not finite moves no state: NaN clips nothing, and the infinite norm of finite elements is above
-/// every limit, which gives the factor 0.
+/// A limit that a rule works out as 0 (of gradients that were 0 so far) clips nothing. A norm that
+/// is not finite moves no state: NaN clips nothing, and the infinite norm of finite elements is
+/// above every limit, which gives the factor 0.
 package enum ClipRule: Hashable, Sendable {
   /// Global: norm > limit ? limit / norm : 1 (Pascanu et al., 2012).
   case globalNorm(Float)
@@ -69,7 +69,8 @@ package protocol GradientClipBackend {
   /// and decision.coefficient is the factor instead: the optimizer's launch then multiplies, and no
   /// pass over the gradients is needed. decision.factor = min(factor, every factor);
   /// decision.clippedNorm = the norm after this rule (of a per-tensor rule: the root of the sum of
-  /// squares of (factor x norm) of the tensors; the norm itself where no factor is below 1); where a factor is below 1, verdict applied becomes
+  /// squares of (factor x norm) of the tensors; the norm itself where no factor is below 1);
+  /// where a factor is below 1, verdict applied becomes
   /// clipped. The factor is rounded so that the product is the limit as nearly as float32 allows;
   /// a norm that is not above its limit gives exactly 1.
   func clipCoefficients(

@@ -156,8 +156,8 @@ private struct ClipFactors {
     return min(rank, count)
   }
 
-  /// The limit of the norm by its distance from the moving mean, in deviations; 0 clips nothing. The
-  /// state moves with the norm as it is after clipping.
+  /// The limit of the norm by its distance from the moving mean, in deviations; 0 clips nothing.
+  /// The state moves with the norm as it is after clipping.
   private func zClipLimit(_ alpha: Float, _ threshold: Float, _ warmUp: Int) -> Float {
     let state = rulesState
     let updates = state[0] + 1

@@ -19,7 +19,7 @@ extension CPUBackend: GradientTelescopeBackend {
         keel_telescope(start, elements, sights + number)
         if wantsHistogram {
           (bins + 16 * number).update(repeating: 0, count: 16)
-          keel_exponents(start, elements, bins + 16 * number)
+          keel_exponents(start, elements, sights + number, bins + 16 * number)
         }
       }
     }

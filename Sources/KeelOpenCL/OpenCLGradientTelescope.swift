@@ -21,7 +21,8 @@ extension OpenCLBackend: GradientTelescopeBackend {
       reading.counts, reading.summary, reading.faults, UInt32(tensors))
     if let bins {
       try launch(
-        "gradient_telescope_histogram", from: .gradientTelescope, options: options,
+        "gradient_telescope_histogram", source: .named("gradient_telescope_histogram"),
+        options: options,
         grid: .groups(tensors, of: group), bins, table.tensors, reading.histogram)
     }
   }

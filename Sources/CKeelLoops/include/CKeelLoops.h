@@ -239,8 +239,9 @@ struct keel_sight {
 };
 void keel_telescope(const float *x, size_t count, struct keel_sight *seen);
 /// histogram[k] += finite elements, not 0, with a magnitude in 2^(16 k - 128) ..< 2^(16 k - 112);
-/// smaller ones count in the first of 16.
-void keel_exponents(const float *x, size_t count, int32_t *histogram);
+/// smaller ones count in the first of 16. `seen` is what keel_telescope says of the same part.
+void keel_exponents(
+    const float *x, size_t count, const struct keel_sight *seen, int32_t *histogram);
 
 /// x *= factor.
 void keel_scale(float *x, size_t count, float factor);
