@@ -58,11 +58,11 @@ static inline void look_closely(class_squares *sum, sight *seen, const floats g)
   sum->middle += middle * middle;
   sum->huge += huge * huge;
   seen->largest = max(seen->largest, magnitude);
-  // A comparison that holds is -1.
-  seen->zeros -= magnitude == 0;
-  seen->nans -= magnitude > INFINITE_BITS;
-  seen->ups -= bits == INFINITE_BITS;
-  seen->downs -= bits == (int)0xff800000;
+  // A comparison that holds is -1: counts run down.
+  seen->zeros += magnitude == 0;
+  seen->nans += magnitude > INFINITE_BITS;
+  seen->ups += bits == INFINITE_BITS;
+  seen->downs += bits == (int)0xff800000;
 }
 
 // Counts BLOCK vectors by exponent: bin k of 16 is a nibble of 64 bits, then a byte (even bins and
@@ -242,7 +242,7 @@ void gradient_telescope_chunks(
             any(largest > bits_of((floats)(PLAIN_LIMIT)));
         if (is_plain) {
           seen.largest = max(seen.largest, largest);
-          seen.zeros -= zeros;
+          seen.zeros += zeros;
           ADD_EXACTLY(floats, seen.middle, seen.middle_rest, sum + other_sum);
         }
       }
@@ -277,8 +277,8 @@ void gradient_telescope_chunks(
     view mine = {
         (float8)(tiny.x, middle.x, huge.x, as_float(largest_across(seen.largest)),
                  tiny.y, middle.y, huge.y, 0.0f),
-        (int4)(count_across(seen.nans), count_across(seen.ups), count_across(seen.downs),
-               count_across(seen.zeros))};
+        -(int4)(count_across(seen.nans), count_across(seen.ups), count_across(seen.downs),
+                count_across(seen.zeros))};
     mine = team_view(mine, scratch);
     // Without a branch, since there are barriers; fields that nobody wants are 0.
     fields += (ulong4)(fields_across(even), fields_across(odd));
