@@ -141,6 +141,7 @@ public final class Model {
     step: UInt64, weight: Float, accumulates: Bool,
     _ loss: (Pass) throws(TensorError) -> Tensor
   ) throws(TensorError) -> Tensor {
+    if !accumulates { try arena.keepStates() }
     let value = try loss(Pass(isTraining: true, seed: seed, step: step))
     guard value.shape.count == 1 else {
       throw .shape(ShapeError("gradient", requires: "a scalar loss", got: value.shape))

@@ -13,9 +13,12 @@ package final class ParameterArena {
   package let gradients: NDArray
   /// All states.
   package let states: NDArray
+  /// The states as they were before the forward pass of the step at work; nil where there are none.
+  package private(set) var statesBefore: NDArray?
   /// The learning-rate scale and the decay scale of each block.
   package let scales: NDArray
   private let backend: any Backend
+  private let hasStates: Bool
 
   /// The count of elements of ``parameters``, a multiple of ``ArenaBlock/count``.
   package var count: Int { parameters.count }
@@ -25,6 +28,7 @@ package final class ParameterArena {
     _ parameters: [Parameter], states: [StateBuffer], device: Device, seed: UInt64
   ) throws(TensorError) {
     backend = device.backend
+    hasStates = !states.isEmpty
     let offsets = ParameterArena.offsets(parameters.map(\.shape.count))
     let stateOffsets = ParameterArena.offsets(states.map(\.shape.count))
     // Asked of the device before the host makes the values: a mistaken width must not take the
@@ -115,6 +119,15 @@ package final class ParameterArena {
       for parameter in all where !parameter.isTrainable {
         if let place = parameter.place { try backend.fill(place.gradient, with: 0) }
       }
+    }
+  }
+
+  /// Keeps the states as they are: a step that is left out brings them back.
+  func keepStates() throws(TensorError) {
+    guard hasStates else { return }
+    try onDevice { () throws(DeviceError) in
+      if statesBefore == nil { statesBefore = try backend.allocate(states.shape, .float32) }
+      if let statesBefore { try backend.pointwise(.x, [states], into: statesBefore) }
     }
   }
 

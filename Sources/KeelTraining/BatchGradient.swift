@@ -11,8 +11,10 @@ final class BatchGradient {
   private let metric: Metric?
   private let lossScale: Float
   private let perExample: PerExampleClip?
+  private let pairs: PairSource?
 
-  init(_ trainer: Trainer) throws(TensorError) {
+  init(_ trainer: Trainer, pairs: PairSource?) throws(TensorError) {
+    self.pairs = pairs
     model = trainer.model
     loss = trainer.loss
     metric = trainer.metrics.first
@@ -50,8 +52,15 @@ final class BatchGradient {
   func firstCause(_ batch: Batch, pass: UInt64) throws(TensorError) -> FirstCause? {
     let (images, labels) = try upload(batch, to: model.device)
     return try model.locateFirstCause(pass: pass, seed: lossScale) {
-      (pass) throws(TensorError) in try loss(model(images, pass), labels, mixedBy: batch.mix)
+      (pass) throws(TensorError) in
+      try total(loss(model(images, pass), labels, mixedBy: batch.mix), pass)
     }
+  }
+
+  /// The batch's loss with what is added to it.
+  private func total(_ loss: Tensor, _ pass: Pass) throws(TensorError) -> Tensor {
+    guard let pairs else { return loss }
+    return try loss + pairs.loss(step: pass.step, model, pass)
   }
 
   private func gradient(
@@ -64,7 +73,7 @@ final class BatchGradient {
     ) { (pass) throws(TensorError) in
       let output = try model(images, pass)
       right = try metric?.rightCount(output, labels)
-      return try loss(output, labels, mixedBy: mix)
+      return try total(loss(output, labels, mixedBy: mix), pass)
     }
     return (value, right)
   }
@@ -108,8 +117,10 @@ final class PerExampleClip {
     }
     var (loss, right): (Tensor?, Tensor?)
     for number in 0..<count {
+      let row = number..<(number + 1)
       let one = try example(
-        images.sliced([number..<(number + 1)]), labels.sliced([number..<(number + 1)]), number)
+        images.sliced([row] + images.shape.extents.dropFirst().map { 0..<$0 }),
+        labels.sliced([row]), number)
       loss = try loss.map { (sum) throws(TensorError) in try sum + one.loss } ?? one.loss
       if let more = one.right {
         right = try right.map { (sum) throws(TensorError) in try sum + more } ?? more
@@ -127,9 +138,7 @@ final class PerExampleClip {
     try onDevice { () throws(DeviceError) in
       try backend.pointwise(.x, [accumulator], into: arena.gradients)
     }
-    guard let loss else {
-      throw TensorError.shape(ShapeError("per-example", requires: "examples", gotText: "none"))
-    }
+    guard let loss else { preconditionFailure("a batch without examples") }
     return (try loss / Float(count), right)
   }
 }

@@ -34,7 +34,10 @@ final class FitLoop {
     self.stop = stop
     self.callbacks = callbacks
     log = try StepLog(trainer.model, counts: !trainer.metrics.isEmpty)
-    gradient = try training { () throws(TensorError) in try BatchGradient(trainer) }
+    let pairs = try PairSource(trainer.pair, loader.dataset, seed: plan.seed)
+    gradient = try training { () throws(TensorError) in
+      try BatchGradient(trainer, pairs: pairs)
+    }
     watchman = try StepWatchman(trainer, plan, loader, gradient)
     stream = FitLoop.stream(trainer, plan, loader)
   }

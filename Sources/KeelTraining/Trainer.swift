@@ -11,11 +11,12 @@ extension Model {
   ///   - clipGlobalNorm: short for `stability: Stability(clip: [.globalNorm(limit)])`.
   ///   - plateau: lowers the learning rate when a metric has stopped getting better.
   ///   - stability: what keeps the steps upright.
+  ///   - pair: a ranking term beside the loss.
   /// - Throws: ``TrainingError/tensor(_:)`` when an option is not usable.
   public func compile(
     optimizer: Optimizer, loss: Loss, metrics: [Metric] = [.accuracy],
     schedule: Schedule = .constant, clipGlobalNorm: Float? = nil,
-    plateau: PlateauReducer? = nil, stability: Stability = Stability()
+    plateau: PlateauReducer? = nil, stability: Stability = Stability(), pair: PairTerm? = nil
   ) throws(TrainingError) -> Trainer {
     let updater = try training { () throws(TensorError) in
       try loss.validate()
@@ -23,7 +24,7 @@ extension Model {
         optimizer, for: self, schedule: schedule, clipGlobalNorm: clipGlobalNorm,
         stability: stability)
     }
-    return Trainer(self, updater, loss: loss, metrics: metrics, plateau: plateau)
+    return Trainer(self, updater, loss: loss, metrics: metrics, plateau: plateau, pair: pair)
   }
 }
 
@@ -45,6 +46,8 @@ public final class Trainer {
   public let metrics: [Metric]
   /// How often values are read from the device while training.
   public var progressInterval: Duration = .milliseconds(200)
+  /// A ranking term beside the loss.
+  public let pair: PairTerm?
   /// What the training went through so far.
   public internal(set) var history = History()
 
@@ -59,13 +62,15 @@ public final class Trainer {
   package var excluded: Set<BatchPosition> = []
 
   init(
-    _ model: Model, _ updater: Updater, loss: Loss, metrics: [Metric], plateau: PlateauReducer?
+    _ model: Model, _ updater: Updater, loss: Loss, metrics: [Metric], plateau: PlateauReducer?,
+    pair: PairTerm?
   ) {
     self.model = model
     self.updater = updater
     self.loss = loss
     self.metrics = metrics
     self.plateau = plateau
+    self.pair = pair
   }
 
   /// Trains on data, in an order that the seed gives for each epoch.

@@ -116,7 +116,8 @@ import Testing
     try gradient(clipped, scale: 100)
     let updater = try Updater(.sgd(learningRate: 1), for: clipped, clipGlobalNorm: 0.5)
     try updater.update()
-    let (measured, coefficient) = try updater.gradientNorm()
+    let report = try updater.report()
+    let (measured, coefficient) = (report.norm, report.factor)
     #expect(abs(Double(measured) / norm - 1) < 1e-5)
     #expect(abs(Double(coefficient) - 0.5 / norm) < 1e-6)
     for (number, after) in try weights(clipped).enumerated() {

@@ -1,6 +1,25 @@
 public import KeelBackend
 package import KeelNN
 
+/// When an ``EquityTransform`` is applied again during training.
+public struct PeriodicEquity: Hashable, Sendable, Codable {
+  /// The transform.
+  public var transform: EquityTransform
+  /// The imbalance from which on a model is transformed.
+  public var limit: Double
+  /// How many steps lie between two looks.
+  public var period: Int
+
+  /// Every `period` steps, if the imbalance is above the limit.
+  public init(
+    _ transform: EquityTransform, ifImbalanceAbove limit: Double = 32, every period: Int = 100
+  ) {
+    self.transform = transform
+    self.limit = limit
+    self.period = period
+  }
+}
+
 /// Applies an ``EquityTransform`` again during training, whenever the model has come out of
 /// balance by more than a limit.
 ///

@@ -74,17 +74,10 @@ final class SpectralNorm {
     return (try image / value, value)
   }
 
-  /// W *= value > limit ? limit / value : 1 where the decision applies; else nothing changes.
-  func constrain(_ decision: NDArray) throws(TensorError) {
+  /// W *= value > limit ? limit / value : 1 where the step applies; else nothing changes.
+  func constrain(where applies: NDArray) throws(TensorError) {
     guard isTrainable() else { return }
     let backend = weight.device.backend
-    let applies = try onDevice { () throws(DeviceError) in
-      let flag = try backend.allocate([1], .float32)
-      try backend.stridedCopy(
-        decision, StridedPattern(offset: DecisionField.applies.rawValue, strides: [1]),
-        into: flag, StridedPattern(strides: [1]), extents: [1])
-      return flag
-    }
     let (next, value) = try iterate()
     let old = left
     left = try compute(like: old) { (out) throws(DeviceError) in

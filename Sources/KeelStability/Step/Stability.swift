@@ -17,7 +17,8 @@ public enum FaultPolicy: String, Hashable, Sendable, Codable, CaseIterable {
 }
 
 /// All that a step does besides the optimizer's rule, in this order: unscale, scan for values that
-/// are not finite, penalties, clip chain, noise, optimizer, constraints.
+/// are not finite, penalties, clip chain, noise, optimizer, constraints, then flip, equity and
+/// shrinking where it is their turn.
 ///
 /// The scan sees the gradients with the penalties added, in one pass with the norm for clipping: a
 /// penalty's gradient is finite where the parameters are.
@@ -38,6 +39,12 @@ public struct Stability: Hashable, Sendable, Codable {
   public var noise: NoisePlan?
   /// Updates only one parameter per step, in turn or at random.
   public var coordinates: CoordinateOrder?
+  /// Exchanges a volatile unit with a calm one every so many steps.
+  public var flip: DeadlyFlip?
+  /// Balances gradients between layers every so many steps.
+  public var equity: PeriodicEquity?
+  /// Shrinks and perturbs the weights every so many steps.
+  public var shrink: ShrinkAndPerturb?
   /// What the loss is multiplied by before the backward pass, and gradients are divided by after: a
   /// power of two, to keep small gradients from underflow in half precision.
   public var lossScale: Float
@@ -47,7 +54,8 @@ public struct Stability: Hashable, Sendable, Codable {
     clip: ClipChain = [], onFault: FaultPolicy = .skipStep, maximumSkips: Int = 10,
     rewind: RewindPlan = RewindPlan(), penalties: [Penalty] = [], constraints: [Constraint] = [],
     noise: NoisePlan? = nil,
-    coordinates: CoordinateOrder? = nil, lossScale: Float = 1
+    coordinates: CoordinateOrder? = nil, flip: DeadlyFlip? = nil,
+    equity: PeriodicEquity? = nil, shrink: ShrinkAndPerturb? = nil, lossScale: Float = 1
   ) {
     self.clip = clip
     self.onFault = onFault
@@ -57,6 +65,9 @@ public struct Stability: Hashable, Sendable, Codable {
     self.constraints = constraints
     self.noise = noise
     self.coordinates = coordinates
+    self.flip = flip
+    self.equity = equity
+    self.shrink = shrink
     self.lossScale = lossScale
   }
 

@@ -87,6 +87,35 @@ package final class StepPipeline {
       try descend(attempt)
     }
     try constrain()
+    try keepStates()
+  }
+
+  /// Whether the last step changed the parameters. Waits for the device.
+  func hasApplied() throws(TensorError) -> Bool {
+    let values: [Float] = try onDevice { () throws(DeviceError) in
+      try backend.scalars(decision)
+    }
+    return values[DecisionField.applies.rawValue] == 1
+  }
+
+  /// Running statistics of a step that was left out go back to what they were before its forward
+  /// pass.
+  private func keepStates() throws(TensorError) {
+    guard let before = model.arena.statesBefore else { return }
+    let states = model.arena.states
+    try onDevice { () throws(DeviceError) in
+      try backend.pointwise(
+        .z.select(.x, .y), [states, before, try applies()], into: states)
+    }
+  }
+
+  /// The decision's field alone, for formulas.
+  func applies() throws(DeviceError) -> NDArray {
+    let flag = try backend.allocate([1], .float32)
+    try backend.stridedCopy(
+      decision, StridedPattern(offset: DecisionField.applies.rawValue, strides: [1]), into: flag,
+      StridedPattern(strides: [1]), extents: [1])
+    return flag
   }
 
   private func unscale(_ gradients: NDArray) throws(TensorError) {
@@ -208,7 +237,10 @@ package final class StepPipeline {
   }
 
   private func constrain() throws(TensorError) {
-    for spectrum in spectra { try spectrum.constrain(decision) }
+    if !spectra.isEmpty {
+      let applies: NDArray = try onDevice { () throws(DeviceError) in try self.applies() }
+      for spectrum in spectra { try spectrum.constrain(where: applies) }
+    }
     for constraint in stability.constraints {
       guard let units = constraint.units else { continue }
       for parameter in model.parameters where parameter.isTrainable && parameter.shape.rank >= 2 {

@@ -32,6 +32,10 @@ public final class Updater {
 
   /// The stages, and all that they keep.
   package let pipeline: StepPipeline
+  /// The state of the optimizer's rule, each as large as the parameters.
+  package var moments: [NDArray] { pipeline.moments }
+  /// What acts on the parameters between steps.
+  public let techniques: StepTechniques
   private let table: ScheduleTable
   private let backend: any Backend
   /// Updates before the table's first row.
@@ -66,6 +70,7 @@ public final class Updater {
     learningRate = optimizer.learningRate
     backend = model.device.backend
     pipeline = try StepPipeline(optimizer, stability, for: model)
+    techniques = try StepTechniques(stability)
     let backend = backend
     table = try onDevice { () throws(DeviceError) in try ScheduleTable(on: backend) }
   }
@@ -86,11 +91,13 @@ public final class Updater {
       throw Stability.refusal("update", "a loss of one float32 element", "\(loss)")
     }
     if isTableStale || stepsOfTable == ScheduleTable.rows { try writeTable() }
+    try techniques.stepBegins(model: pipeline.model, step: step)
     try pipeline.run(
       loss: loss, schedule: table, firstUpdate: firstUpdate, attempt: step,
       wantsHistogram: wantsHistogram)
     step += 1
     stepsOfTable += 1
+    try techniques.stepEnded(pipeline, step: step)
   }
 
   /// How many steps changed the parameters: what schedules and bias corrections count. Waits for
@@ -154,6 +161,7 @@ public final class Updater {
     firstUpdate = updates
     stepsOfTable = 0
     isTableStale = true
+    techniques.forgetSnapshot()
     try write([0, 0, 0, 0])
   }
 

@@ -27,6 +27,8 @@ public struct RunDescription: Hashable, Sendable, Codable {
   public var plateau: PlateauReducer?
   /// What keeps the steps upright.
   public var stability: Stability
+  /// A ranking term beside the loss.
+  public var pair: PairTerm?
   /// The seed of the model.
   public var seed: UInt64
   /// What the current `fit` is to do.
@@ -63,6 +65,7 @@ public struct RunDescription: Hashable, Sendable, Codable {
     metrics = trainer.metrics
     schedule = trainer.updater.schedule
     plateau = trainer.plateau
+    pair = trainer.pair
     stability = trainer.updater.stability
     seed = model.seed
     self.plan = plan

@@ -99,7 +99,7 @@ public struct RunFolder: Sendable, Hashable {
     let trainer = try model.compile(
       optimizer: text.optimizer, loss: text.loss, metrics: text.metrics,
       schedule: text.schedule, plateau: text.plateau,
-      stability: text.stability)
+      stability: text.stability, pair: text.pair)
     try trainer.restore(from: self)
     return trainer
   }
