@@ -35,7 +35,7 @@ enum RegularizationCases {
       t[0].indices.map { i in
         let block = i / ArenaBlock.count
         let (scale, decay) = (t[2][2 * block], t[2][2 * block + 1])
-        guard scale != 0, decay != 0 else { return t[0][i] }
+        guard scale != 0, decay != 0 else { return magnitude ? abs(t[0][i]) : t[0][i] }
         let p = t[1][i]
         let sign = p.isNaN ? p : p > 0 ? 1.0 : p < 0 ? -1 : 0
         let square = l2 == 0 ? 0 : Double(l2) * p

@@ -63,8 +63,8 @@ public struct Optimizer: Hashable, Sendable, Codable {
   /// plain descent where a step is large.
   ///
   /// - Parameters:
-  ///   - isOptimistic: takes 2 g - (the gradient before) in place of g (Nemirovski, 2004; Daskalakis
-  ///     et al., 2018), for games and saddle points.
+  ///   - isOptimistic: takes 2 g - (the gradient before) in place of g (Nemirovski, 2004;
+  ///     Daskalakis et al., 2018), for games and saddle points.
   ///   - stepLimit: bounds |learningRate * g| of every element; nil stands for ln 4 with the maps
   ///     that multiply (a factor of 4 at most) and for no limit with the others, infinity for none.
   public static func mirrorDescent(

@@ -277,7 +277,7 @@ void keel_mirror(
     const struct keel_update *update, float *parameters, const float *gradients, float *before,
     const float *scales, size_t begin, size_t end);
 
-/// g += amplitude * (2 u - 1), u from word i of the key, in blocks [begin, end) that are not frozen.
+/// g += amplitude * (2 u - 1), u from word i of the key, in blocks [begin, end), frozen ones not.
 void keel_gradient_noise(
     struct keel_random_key key, float amplitude, float *g, const float *scales, size_t begin,
     size_t end);
