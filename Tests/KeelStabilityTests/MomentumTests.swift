@@ -2,8 +2,7 @@ import KeelBackend
 import KeelStability
 import Testing
 
-/// Momentum has two forms in use; ``Optimizer/sgd(learningRate:momentum:nesterov:dampening:weightDecay:)``
-/// has PyTorch's.
+/// Momentum has two forms in use; the SGD of Keel has PyTorch's.
 @Suite struct MomentumTests {
   /// Weights after steps with these rates and the gradient of |w - 1|^2 / 2.
   private func keel(_ device: Device, _ rates: [Float]) throws -> [Double] {
