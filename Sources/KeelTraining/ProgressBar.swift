@@ -62,11 +62,12 @@ public final class ProgressBar: Callback {
   /// Replaces the bar by the epoch's line.
   public func epochEnded(_ epoch: EpochRecord) {
     var text = "epoch \(epoch.epoch)/\(plan?.lastEpoch ?? epoch.epoch)"
-    text += "  \(clock(epoch.seconds))  loss \(epoch.loss.fixed(4))"
+    text += "  \(clock(epoch.seconds))  loss \(number(epoch.loss))"
     if let accuracy = epoch.accuracy { text += "  accuracy \(percent(accuracy))" }
     text += "  |g| \(epoch.gradientNorm.compact())"
     if epoch.clippedFraction > 0 { text += " (\(percent(epoch.clippedFraction)) clipped)" }
-    if let loss = epoch.validationLoss { text += "  validation loss \(loss.fixed(4))" }
+    if epoch.skippedSteps > 0 { text += "  \(epoch.skippedSteps) steps left out" }
+    if let loss = epoch.validationLoss { text += "  validation loss \(number(loss))" }
     if let accuracy = epoch.validationAccuracy { text += "  accuracy \(percent(accuracy))" }
     write((isTerminal ? "\r" : "") + text + padding(text) + "\n")
     barLength = 0
@@ -90,7 +91,7 @@ public final class ProgressBar: Callback {
     } else {
       text += percent(done) + " "
     }
-    text += " loss \(progress.loss.fixed(4))"
+    text += " loss \(number(progress.loss))"
     if let accuracy = progress.accuracy { text += "  accuracy \(percent(accuracy))" }
     text += "  |g| \(progress.gradientNorm.compact())"
     text += "  \(progress.examplesPerSecond.fixed(0)) images/s"
@@ -100,6 +101,11 @@ public final class ProgressBar: Callback {
   /// Blanks over what is left of a longer bar.
   private func padding(_ text: String) -> String {
     String(repeating: " ", count: isTerminal ? max(0, barLength - text.count) : 0)
+  }
+
+  /// Four decimals, or few digits and an exponent where a training explodes.
+  private func number(_ loss: Double) -> String {
+    loss.magnitude < 1e5 ? loss.fixed(4) : loss.compact()
   }
 
   private func percent(_ part: Double) -> String { (100 * part).fixed(2) + " %" }

@@ -50,16 +50,22 @@ import Testing
   }
 
   @Test(arguments: TestDevices.all) func spikesAreRewound(_ device: Device) throws {
-    let data = try Self.poisoned(3e4, examples: 320, place: 290)
+    let data = try Self.poisoned(3e3, examples: 320, place: 290)
+    func trainer(_ stability: Stability) throws -> Trainer {
+      try Model(Models.mlp(hidden: [8], classes: 4), input: [8, 8, 1], device: device, seed: 7)
+        .compile(
+          optimizer: .adam(learningRate: 3e-3), loss: .softmaxCrossEntropy(), stability: stability)
+    }
     let plan = RewindPlan(interval: 8, spikeThreshold: 8)
-    let going = try trainer(device, Stability(onFault: .rewind, rewind: plan))
-    try going.fit(data, epochs: 1, batchSize: 8)
+    let going = try trainer(Stability(onFault: .rewind, rewind: plan))
+    // The order puts the example late enough for the usual norm to be known.
+    try going.fit(data, epochs: 1, batchSize: 8, seed: 2)
     let rewinds = going.history.faults
     #expect(rewinds.count == 1)
-    #expect("\(rewinds[0])".contains("deviations above the usual"))
-    let spared = try trainer(device, Stability())
+    #expect(rewinds.first.map { "\($0)" }?.contains("deviations above the usual") == true)
+    let spared = try trainer(Stability())
     spared.excluded = going.excluded
-    try spared.fit(data, epochs: 1, batchSize: 8)
+    try spared.fit(data, epochs: 1, batchSize: 8, seed: 2)
     #expect(try TestData.bits(going.model) == TestData.bits(spared.model))
   }
 
@@ -70,10 +76,8 @@ import Testing
     let text = sentence { try trainer.fit(data, epochs: 3, batchSize: 8) }
     #expect(text.contains("after 2 times that training went back"))
     // The batch was met again, each time with half the learning rate.
-    #expect(
-      trainer.history.faults.map(\.place) == [
-        trainer.history.faults[0].place, trainer.history.faults[0].place,
-      ])
+    let places = trainer.history.faults.map(\.place)
+    #expect(places.count == 3 && Set(places).count == 1)
     #expect(trainer.updater.learningRate == 3e-3 / 4)
     #expect(try TestData.bits(trainer.model).joined().allSatisfy { Float(bitPattern: $0).isFinite })
   }

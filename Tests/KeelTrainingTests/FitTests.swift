@@ -2,6 +2,7 @@ import Keel
 import KeelBackend
 import KeelData
 import KeelNN
+import KeelStability
 import KeelTraining
 import Testing
 
@@ -126,7 +127,7 @@ import Testing
   @Test func anExplosionStopsWithItsStep() throws {
     try withFolder { folder in
       let trainer = try TestData.trainer(
-        .cpu, optimizer: .sgd(learningRate: 1e30), clip: nil)
+        .cpu, optimizer: .sgd(learningRate: 1e30), clip: nil, stability: Stability(onFault: .raise))
       let output = try RunFolder(new: folder + "/run")
       let text = sentence {
         try trainer.fit(TestData.columns(32), epochs: 5, batchSize: 8, output: output)

@@ -64,7 +64,7 @@ import Testing
   @Test func tableHasALinePerEpoch() {
     let lines = Self.history(epochs: 2, stepsEach: 4).csv.split(separator: "\n")
     #expect(lines.count == 3)
-    #expect(lines[0].split(separator: ",").count == 9)
+    #expect(lines[0].split(separator: ",").count == 10)
     #expect(lines[2].hasPrefix("2,8,0.707"))
   }
 

@@ -3,6 +3,7 @@ import Keel
 import KeelBackend
 import KeelData
 import KeelNN
+import KeelStability
 import KeelTraining
 
 /// Small data and models that tests share.
@@ -38,10 +39,10 @@ enum TestData {
 
   static func trainer(
     _ device: Device, seed: UInt64 = 7, optimizer: Optimizer = .adam(learningRate: 3e-3),
-    clip: Float? = 1
+    clip: Float? = 1, stability: Stability = Stability()
   ) throws -> Trainer {
     try Model(network, input: [8, 8, 1], device: device, seed: seed)
-      .compile(optimizer: optimizer, loss: .softmaxCrossEntropy(), clipGlobalNorm: clip)
+      .compile(optimizer: optimizer, loss: .softmaxCrossEntropy(), clipGlobalNorm: clip, stability: stability)
   }
 
   /// A training whose model can be rebuilt from its description.
