@@ -13,7 +13,7 @@ import Testing
     _ device: Device, on values: [Float], amplitude: Float, row: Int32 = 1,
     scales: [Float]? = nil
   ) throws -> [Float] {
-    let bench = try StepBench(
+    let bench = try ArenaBench(
       device, .sgd(momentum: 0, dampening: 0, nesterov: false), values, scales: scales)
     try bench.setGradient(values)
     try bench.decide([.noise: amplitude])
@@ -64,7 +64,7 @@ import Testing
   /// f = x^2 - y^2 from (1, 0): the gradient of y is 0 for ever, unless noise moves it.
   @Test(arguments: TestDevices.all) func noiseEscapesASaddle(_ device: Device) throws {
     func descend(_ amplitude: Float) throws -> [Float] {
-      var bench = try StepBench(
+      var bench = try ArenaBench(
         device, .sgd(momentum: 0, dampening: 0, nesterov: false), [1, 0])
       for step in 0..<200 {
         let z = try bench.values()
@@ -114,7 +114,7 @@ import Testing
   @Test(arguments: TestDevices.all)
   func ballNoiseIsAddedWhereTheNormIsSmall(_ device: Device) throws {
     let values = numbers(200)
-    let bench = try StepBench(
+    let bench = try ArenaBench(
       device, .sgd(momentum: 0, dampening: 0, nesterov: false), values)
     let noise = BallNoise(radius: 1, seed: 2).values(at: [0..<200], of: 256, update: 0)
     let array = try bench.backend.array(noise, shape: [256])

@@ -50,7 +50,7 @@ import Testing
   func theMapAndItsInverseAreTheIdentity(_ device: Device, map: MirrorMap) throws {
     let magnitudes: [Float] = [1e-30, 1e-12, 1e-4, 0.3, 1, 1.7, 12, 1e5, 1e12, 1e30]
     let values = magnitudes + magnitudes.map { -$0 } + [0]
-    var bench = try StepBench(device, rule(map), values)
+    var bench = try ArenaBench(device, rule(map), values)
     try bench.step(numbers(values.count), rate: 0)
     #expect(bits(try bench.values()) == bits(values))
   }
@@ -60,7 +60,7 @@ import Testing
   func oppositeStepsCancel(_ device: Device, map: MirrorMap) throws {
     let values = numbers(100, 0.8, 1.2)
     let g = numbers(100, seed: 5)
-    var bench = try StepBench(device, rule(map), values)
+    var bench = try ArenaBench(device, rule(map), values)
     let rate: Float = map == .hypentropy(beta: 1e6) ? 1e-7 : 1e-3
     try bench.step(g, rate: rate)
     #expect(try bench.values() != values)
@@ -80,7 +80,7 @@ import Testing
       x.indices.reduce(0) { $0 + curvature[$1] / 2 * (x[$1] - center[$1]) * (x[$1] - center[$1]) }
     }
     let rate: Float = 0.05
-    var bench = try StepBench(device, rule(map), numbers(20, 0.3, 2, seed: 4))
+    var bench = try ArenaBench(device, rule(map), numbers(20, 0.3, 2, seed: 4))
     for step in 0..<5 {
       let x = try bench.values().map(Double.init)
       try bench.step(x.indices.map { Float(curvature[$0] * (x[$0] - center[$0])) }, rate: rate)
@@ -133,7 +133,7 @@ import Testing
       }
     }
     func solve(_ q: Float, _ first: Float, _ last: Float, steps: Int) throws -> [Double] {
-      var bench = try StepBench(device, rule(.power(q: q)), zeros(columns))
+      var bench = try ArenaBench(device, rule(.power(q: q)), zeros(columns))
       for step in 0..<steps {
         let r = residual(try bench.values().map(Double.init))
         let g = (0..<columns).map { column in
@@ -161,7 +161,7 @@ import Testing
   /// Exponentiated gradient: the entropy map, then a division by the sum.
   @Test(arguments: TestDevices.all) func theSimplexIsKept(_ device: Device) throws {
     let count = 37
-    var bench = try StepBench(
+    var bench = try ArenaBench(
       device, rule(.entropy, limit: 1.386_294_4), [Float](repeating: 1 / 37, count: count))
     var exact = [Double](repeating: 1 / 37, count: count)
     for step in 0..<30 as Range<UInt64> {
@@ -183,7 +183,7 @@ import Testing
   @Test(arguments: TestDevices.all, [1e-6, 0.1, 2] as [Float])
   func hypentropyIsSignedExponentiatedGradient(_ device: Device, beta: Float) throws {
     let values = numbers(50)
-    var bench = try StepBench(device, rule(.hypentropy(beta: beta)), values)
+    var bench = try ArenaBench(device, rule(.hypentropy(beta: beta)), values)
     var pairs = values.map { w in
       let root = (Double(w) * Double(w) + Double(beta) * Double(beta)).squareRoot()
       return (u: (root + Double(w)) / 2, v: (root - Double(w)) / 2)
@@ -206,7 +206,7 @@ import Testing
     let values = numbers(60).map { $0 + ($0 < 0 ? -0.1 : 0.1) }
     let g = numbers(60, seed: 9)
     func step(_ map: MirrorMap, _ rate: Float) throws -> [Float] {
-      var bench = try StepBench(device, rule(map), values)
+      var bench = try ArenaBench(device, rule(map), values)
       try bench.step(g, rate: rate)
       return try bench.values()
     }
@@ -223,7 +223,7 @@ import Testing
   /// min over x, max over y of x y: plain steps spiral out, optimistic ones come to rest.
   @Test(arguments: TestDevices.all) func theOptimisticFormSolvesAGame(_ device: Device) throws {
     func play(optimistic: Bool) throws -> (first: [Float], distance: Float) {
-      var bench = try StepBench(device, rule(.euclidean, optimistic: optimistic), [1, 1])
+      var bench = try ArenaBench(device, rule(.euclidean, optimistic: optimistic), [1, 1])
       var first: [Float] = []
       for step in 0..<400 {
         let z = try bench.values()
@@ -243,7 +243,7 @@ import Testing
   /// The maps that multiply are held to a factor of 4 unless the limit is turned off.
   @Test(arguments: TestDevices.all) func stepsAreLimited(_ device: Device) throws {
     func step(_ optimizer: Optimizer, _ g: Float) throws -> Float {
-      var bench = try StepBench(device, optimizer.rule, [1])
+      var bench = try ArenaBench(device, optimizer.rule, [1])
       try bench.step([g], rate: optimizer.learningRate)
       return try bench.values()[0]
     }

@@ -6,7 +6,7 @@ import Testing
 @Suite struct MomentumTests {
   /// Weights after steps with these rates and the gradient of |w - 1|^2 / 2.
   private func keel(_ device: Device, _ rates: [Float]) throws -> [Double] {
-    var bench = try StepBench(
+    var bench = try ArenaBench(
       device, .sgd(momentum: 0.9, dampening: 0, nesterov: false), [0, 3])
     for rate in rates { try bench.step(try bench.values().map { $0 - 1 }, rate: rate) }
     return try bench.values().map(Double.init)

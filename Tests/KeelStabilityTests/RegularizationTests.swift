@@ -11,7 +11,7 @@ import Testing
   /// Minimises |w - c|^2 / 2 + l1 |w|, whose solution is c moved towards 0 by l1.
   private func lasso(_ device: Device, _ c: [Float], _ l1: Float, proximal: Bool) throws -> [Float]
   {
-    var bench = try StepBench(device, RegularizationTests.plain, c.map { $0 + 0.37 })
+    var bench = try ArenaBench(device, RegularizationTests.plain, c.map { $0 + 0.37 })
     for _ in 0..<60 {
       let w = try bench.values()
       try bench.setGradient(zip(w, c).map { $0 - $1 })
@@ -49,7 +49,7 @@ import Testing
   func theSubgradientIsTheSlopeAwayFromZero(_ device: Device) throws {
     let (l1, l2) = (Float(0.3), Float(0.7))
     let w = numbers(200).filter { abs($0) > 1e-2 } + [0]
-    let bench = try StepBench(device, RegularizationTests.plain, w)
+    let bench = try ArenaBench(device, RegularizationTests.plain, w)
     try bench.backend.addPenaltyGradient(
       to: bench.gradients, parameters: bench.parameters, scales: bench.scales, l1: l1, l2: l2)
     let g = try bench.backend.scalars(bench.gradients, as: Float.self)

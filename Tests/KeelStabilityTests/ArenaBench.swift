@@ -1,7 +1,7 @@
 import KeelBackend
 
 /// A small arena on a device, one optimizer, and the decision of each step made by hand.
-struct StepBench {
+struct ArenaBench {
   let backend: any Backend
   let parameters: NDArray
   let gradients: NDArray
