@@ -3,7 +3,7 @@ import KeelBackend
 /// A line at the bottom of the terminal that says how far long work is. Nothing where standard
 /// error is not a terminal.
 final class ProgressLine {
-  private let total: Int
+  private var total: Int
   private let label: String
   private var done = 0
 
@@ -15,6 +15,12 @@ final class ProgressLine {
   /// Shows the next piece of work.
   func advance(_ text: String) {
     show(done + 1, text)
+  }
+
+  /// Shows how much is done of a total that may be another than before.
+  func show(_ amount: Int, of total: Int, _ text: String) {
+    self.total = total
+    show(amount, text)
   }
 
   /// Shows how much of the total is done.
