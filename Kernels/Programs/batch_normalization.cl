@@ -101,7 +101,8 @@ void batch_normalization_statistics(
 //            inverse: channels; factors: scale and shift, 2 x channels.
 // Work       axis 0 = team, `lanes` channels; its rows of lanes share chunks.
 // Requires   local size KEEL_GROUP.
-// Numerics   fixed order; the mean's low part goes into the shift; one row has variance 0. A channel
+// Numerics   fixed order; the mean's low part goes into the shift; one row has variance 0; a
+//            channel
 //            whose batch statistics are not finite leaves its running ones as they are.
 // Launched   Sources/KeelOpenCL/OpenCLBatchNormalization.swift
 // Checked    Sources/KeelCases/BatchNormalizationCases.swift

@@ -5,8 +5,9 @@ package protocol BatchNormalizationBackend {
   /// variance are those of each channel of x and inverseDeviation = 1 / sqrt(variance + epsilon).
   ///
   /// Running statistics: running = momentum * running + (1 - momentum) * value (Keras'
-  /// convention), with the unbiased variance (rows / (rows - 1)), as PyTorch does. Both of a channel
-  /// stay as they are, bit for bit, where its mean or unbiased variance is not finite in float32.
+  /// convention), with the unbiased variance (rows / (rows - 1)), as PyTorch does. Both of a
+  /// channel stay as they are, bit for bit, where its mean or unbiased variance is not finite in
+  /// float32.
   ///
   /// - Parameters:
   ///   - gamma, beta, runningMean, runningVariance: channels.

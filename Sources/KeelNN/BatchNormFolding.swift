@@ -23,10 +23,12 @@ extension Model {
   /// folded, compute the same in use. Folding is for use: an optimizer's moments are not carried
   /// along, and parameters that are no longer read are frozen.
   ///
-  /// - Returns: for each batch normalisation where it went, or why it stays: it stays behind a layer
+  /// - Returns: for each batch normalisation where it went, or why it stays: it stays behind a
+  /// layer
   ///   with an activation, and where no convolution or dense layer comes directly before it within
   ///   its ``Sequential``.
-  /// - Throws: ``TensorError/shape(_:)`` when a folded weight is not finite; nothing is changed then.
+  /// - Throws: ``TensorError/shape(_:)`` when a folded weight is not finite; nothing is changed
+  /// then.
   @discardableResult
   public func foldBatchNorm() throws(TensorError) -> [BatchNormFold] {
     var before: [String: (path: String, layer: any Layer)] = [:]

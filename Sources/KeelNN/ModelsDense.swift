@@ -6,9 +6,9 @@ extension Models {
   /// all layers before it in its block. Its outputs are logits.
   ///
   /// The stem is a 3x3 convolution of 2 * growth filters. A dense layer is batch-norm, relu, 1x1
-  /// convolution of 4 * growth filters, batch-norm, relu, 3x3 convolution of `growth` filters. Blocks
-  /// are joined by transitions: batch-norm, relu, 1x1 convolution that keeps floor(compression *
-  /// channels) of the channels, and averages over windows of 2x2.
+  /// convolution of 4 * growth filters, batch-norm, relu, 3x3 convolution of `growth` filters.
+  /// Blocks are joined by transitions: batch-norm, relu, 1x1 convolution that keeps
+  /// floor(compression * channels) of the channels, and averages over windows of 2x2.
   ///
   /// - Parameters:
   ///   - depth: convolutions and the dense layer in all: 6 n + 4, n dense layers in each block.

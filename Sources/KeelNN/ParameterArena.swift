@@ -101,8 +101,8 @@ package final class ParameterArena {
     return (starts, max(next, ArenaBlock.count))
   }
 
-  /// Uploads the scales: that of the learning rate, 0 for frozen parameters; decay only where it applies. Gradients of frozen
-  /// parameters become 0, so that they count in no norm.
+  /// Uploads the scales: that of the learning rate, 0 for frozen parameters; decay only where it
+  /// applies. Gradients of frozen parameters become 0, so that they count in no norm.
   package func writeScales(_ all: [Parameter]) throws(TensorError) {
     var values = [Float](repeating: 0, count: scales.count)
     for parameter in all {

@@ -81,7 +81,7 @@ import Testing
   }
 
   @Test func aShortLimitAndAChainAreNotBothGiven() throws {
-    let bench = try StepBench(.cpu)
+    let bench = try NetworkBench(.cpu)
     let text = sentence {
       _ = try Updater(
         .adam(), for: bench.model, clipGlobalNorm: 1, stability: Stability(clip: [.zClip()]))

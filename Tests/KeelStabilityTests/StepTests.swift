@@ -6,7 +6,7 @@ import KeelStability
 import Testing
 
 /// A small network with given gradients: what tests of the step put in.
-struct StepBench {
+struct NetworkBench {
   let model: Model
   let device: Device
 
@@ -67,7 +67,7 @@ struct StepBench {
 
   @Test(arguments: TestDevices.all)
   func aSkippedStepChangesNothingAndIsNamed(_ device: Device) throws {
-    let (poisoned, clean) = (try StepBench(device), try StepBench(device))
+    let (poisoned, clean) = (try NetworkBench(device), try NetworkBench(device))
     let schedule = Schedule.cosine(updates: 10)
     let updaters = try [poisoned, clean].map {
       try Updater(.adam(), for: $0.model, schedule: schedule, stability: Self.everything)
@@ -80,7 +80,7 @@ struct StepBench {
     }
     let (before, pipeline) = (try poisoned.bits(), updaters[0].pipeline)
     let states = pipeline.moments + pipeline.clipStates.compactMap { $0 }
-    let stateBits = try StepBench.bits(states, device)
+    let stateBits = try NetworkBench.bits(states, device)
     try poisoned.fillGradients(9)
     try poisoned.setGradient("dense2.bias", [1, .nan, 2, .infinity, 3])
     try updaters[0].update()
@@ -88,7 +88,7 @@ struct StepBench {
     #expect(report.outcome == .skipped(.gradient(tensors: ["dense2.bias"])))
     #expect(report.faults == 2)
     #expect(try poisoned.bits() == before)
-    #expect(try StepBench.bits(states, device) == stateBits)
+    #expect(try NetworkBench.bits(states, device) == stateBits)
     #expect(try updaters[0].updates() == 3 && updaters[0].skips() == 1)
     #expect(updaters[0].step == 4)
     // The next clean step is that of a run which never saw the bad one.
@@ -101,7 +101,7 @@ struct StepBench {
   }
 
   @Test(arguments: TestDevices.all) func tooManySkipsHaltUntilResumed(_ device: Device) throws {
-    let bench = try StepBench(device)
+    let bench = try NetworkBench(device)
     let updater = try Updater(
       .sgd(learningRate: 0.1), for: bench.model, stability: Stability(maximumSkips: 2))
     func step(_ value: Float) throws -> StepOutcome {
@@ -123,7 +123,7 @@ struct StepBench {
   }
 
   @Test(arguments: TestDevices.all) func aLossThatIsNotFiniteSkipsTheStep(_ device: Device) throws {
-    let bench = try StepBench(device)
+    let bench = try NetworkBench(device)
     let updater = try Updater(.sgd(learningRate: 0.1), for: bench.model)
     let before = try bench.bits()
     try bench.fillGradients()
@@ -139,7 +139,7 @@ struct StepBench {
       (FaultPolicy.zero, [0, 0, 0.5] as [Float]),
       (.clipFinite, [0, -.greatestFiniteMagnitude, 0.5]),
     ] {
-      let bench = try StepBench(device)
+      let bench = try NetworkBench(device)
       let updater = try Updater(
         .sgd(learningRate: 1e-30), for: bench.model, stability: Stability(onFault: policy))
       try bench.fillGradients()
@@ -158,7 +158,7 @@ struct StepBench {
       [.elementwise(0.25), .globalNorm(0.7)], [.globalNorm(0.7)],
       [.perTensorNorm(0.4), .globalMaxAbs(0.05)], [.globalNorm(0.7), .elementwise(0.05)],
     ] as [ClipChain] {
-      let bench = try StepBench(device)
+      let bench = try NetworkBench(device)
       try bench.fillGradients()
       let weights = try bench.model.parameters.map { try bench.model.weights(named: $0.name) }
       var expected = try bench.gradients().map { $0.map(Double.init) }
@@ -209,7 +209,7 @@ struct StepBench {
   }
 
   @Test(arguments: TestDevices.all) func aLossScaleIsUndoneToTheBit(_ device: Device) throws {
-    let (plain, scaled) = (try StepBench(device), try StepBench(device))
+    let (plain, scaled) = (try NetworkBench(device), try NetworkBench(device))
     try plain.fillGradients()
     try scaled.fillGradients(scale: 1024)
     try Updater(.adam(), for: plain.model, clipGlobalNorm: 0.5).update()
@@ -221,7 +221,7 @@ struct StepBench {
 
   @Test(arguments: TestDevices.all)
   func coordinateDescentLeavesTheOtherTensorsAlone(_ device: Device) throws {
-    let (bench, whole) = (try StepBench(device), try StepBench(device))
+    let (bench, whole) = (try NetworkBench(device), try NetworkBench(device))
     let updater = try Updater(
       .sgd(learningRate: 0.1, momentum: 0.9), for: bench.model,
       stability: Stability(coordinates: .cyclic))
@@ -242,7 +242,7 @@ struct StepBench {
   }
 
   @Test(arguments: TestDevices.all) func schedulesSetTheRateOfEachUpdate(_ device: Device) throws {
-    let bench = try StepBench(device)
+    let bench = try NetworkBench(device)
     let schedule = Schedule.linear(updates: 4)
     let updater = try Updater(.sgd(learningRate: 0.8), for: bench.model, schedule: schedule)
     var rates: [Float] = []
@@ -261,7 +261,7 @@ struct StepBench {
   }
 
   @Test(arguments: TestDevices.all) func stepsBeyondTheTableGoOn(_ device: Device) throws {
-    let bench = try StepBench(device)
+    let bench = try NetworkBench(device)
     let updater = try Updater(
       .sgd(learningRate: 1), for: bench.model,
       schedule: .step(every: 1000, factor: 0.5))

@@ -42,7 +42,9 @@ enum TestData {
     clip: Float? = 1, stability: Stability = Stability()
   ) throws -> Trainer {
     try Model(network, input: [8, 8, 1], device: device, seed: seed)
-      .compile(optimizer: optimizer, loss: .softmaxCrossEntropy(), clipGlobalNorm: clip, stability: stability)
+      .compile(
+        optimizer: optimizer, loss: .softmaxCrossEntropy(), clipGlobalNorm: clip,
+        stability: stability)
   }
 
   /// A training whose model can be rebuilt from its description.

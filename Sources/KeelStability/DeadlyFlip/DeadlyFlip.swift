@@ -106,7 +106,8 @@ public struct DeadlyFlip: Hashable, Sendable, Codable {
   ///   - first, second: numbers of units, in the order of the layer's output; the first is taken
   ///     to be the volatile one.
   ///   - layer: the layer's path, such as `dense1`.
-  /// - Throws: ``TensorError/shape(_:)`` when there is no such unit, or the two cannot be exchanged;
+  /// - Throws: ``TensorError/shape(_:)`` when there is no such unit, or the two cannot be
+  /// exchanged;
   ///   the model is then as it was.
   public func exchange(
     _ first: Int, _ second: Int, in layer: String, of model: Model

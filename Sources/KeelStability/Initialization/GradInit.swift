@@ -77,9 +77,9 @@ extension Model {
   /// step is as small as can be found while the norm of the gradient is at most gamma (GradInit,
   /// Zhu et al., 2021): useful for networks without normalisation.
   ///
-  /// Minimises L(θ - η A(g)), θ = s ∘ θ0, g = ∇L(θ), over s >= s_min subject to ‖g‖ <= γ, by Adam on
-  /// log s: where ‖g‖ > γ along the slope of ‖g‖, else along that of the loss. Both slopes need a
-  /// product of the Hessian and a vector, which is the difference of two gradients here. The best
+  /// Minimises L(θ - η A(g)), θ = s ∘ θ0, g = ∇L(θ), over s >= s_min subject to ‖g‖ <= γ, by Adam
+  /// on log s: where ‖g‖ > γ along the slope of ‖g‖, else along that of the loss. Both slopes need
+  /// a product of the Hessian and a vector, which is the difference of two gradients here. The best
   /// scales that were tried are taken; s = 1 is the first, so the loss never gets worse. Parameters
   /// that are 0 or frozen have no scale. Batch normalisations use the batch, and their running
   /// statistics stay. All on one batch; the paper draws several.

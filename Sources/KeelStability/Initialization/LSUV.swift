@@ -41,7 +41,8 @@ extension Model {
   /// - Parameters:
   ///   - batch: batch x ``inputShape``; some hundred real examples.
   ///   - orthonormalFill: false keeps the weights that there are as the start.
-  /// - Throws: ``TensorError/shape(_:)`` for a tolerance outside 0 ..< 1, no tries, or a layer whose
+  /// - Throws: ``TensorError/shape(_:)`` for a tolerance outside 0 ..< 1, no tries, or a layer
+  /// whose
   ///   linear part has a variance of 0 or one that is not finite; the model is then as before.
   @discardableResult
   public func initializeLSUV(

@@ -30,8 +30,8 @@ public enum ClipStage: Hashable, Sendable, Codable {
   case perExample(Float)
 }
 
-/// How gradients are limited: stages one after the other, each on what the one before left. An empty
-/// chain clips nothing.
+/// How gradients are limited: stages one after the other, each on what the one before left. An
+/// empty chain clips nothing.
 ///
 /// ```swift
 /// let stability = Stability(clip: [.elementwise(0.5), .globalNorm(1)])

@@ -1,7 +1,8 @@
 import Glibc
 import KeelBackend
 
-/// A term that is added to the loss, by its gradient: the loss that is reported is the data's alone.
+/// A term that is added to the loss, by its gradient: the loss that is reported is the data's
+/// alone.
 ///
 /// Terms apply to parameters that decay: not to biases and the parameters of normalisation.
 public enum Penalty: Hashable, Sendable, Codable {
