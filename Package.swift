@@ -87,7 +87,10 @@ let package = Package(
       ],
       swiftSettings: swift),
     .target(
-      name: "KeelBenchmarks", dependencies: ["Keel", "KeelBackend", "KeelAutograd", "KeelCases"],
+      name: "KeelBenchmarks",
+      dependencies: [
+        "Keel", "KeelBackend", "KeelAutograd", "KeelNN", "KeelStability", "KeelCases",
+      ],
       path: "Benchmarks", exclude: ["Baselines", "Peers"], swiftSettings: swift),
     .executableTarget(
       name: "KeelCommand",

@@ -78,9 +78,6 @@ static const char random[] = {
 static const char dropout[] = {
 #embed "Programs/dropout.cl"
 };
-static const char global_norm_clip[] = {
-#embed "Programs/global_norm_clip.cl"
-};
 static const char gradient_telescope[] = {
 #embed "Programs/gradient_telescope.cl"
 };
@@ -139,7 +136,6 @@ static const KeelKernelProgram programs[] = {
     PROGRAM(softmax_cross_entropy),
     PROGRAM(random),
     PROGRAM(dropout),
-    PROGRAM(global_norm_clip),
     PROGRAM(gradient_telescope),
     PROGRAM(gradient_telescope_histogram),
     PROGRAM(step_control),

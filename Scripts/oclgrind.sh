@@ -40,7 +40,6 @@ cases=(
   softmax_cross_entropy/per_example_smoothing softmax_cross_entropy/mean_smoothing
   softmax_cross_entropy/gradient
   random/bits_3 random/bits_1027 random/uniform dropout/rate_half dropout/one_element
-  global_norm_clip/count1000 global_norm_clip/count4097 global_norm_clip/coefficient
   gradient_telescope/count4097 gradient_telescope/tensors3 gradient_telescope/everything
   step_control/applied step_control/skipped_too_often
   gradient_clip/auto_clip gradient_clip/z_clip gradient_clip/ada_gc

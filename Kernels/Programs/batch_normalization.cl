@@ -102,8 +102,7 @@ void batch_normalization_statistics(
 // Work       axis 0 = team, `lanes` channels; its rows of lanes share chunks.
 // Requires   local size KEEL_GROUP.
 // Numerics   fixed order; the mean's low part goes into the shift; one row has variance 0; a
-//            channel
-//            whose batch statistics are not finite leaves its running ones as they are.
+//            channel whose batch statistics are not finite leaves its running ones as they are.
 // Launched   Sources/KeelOpenCL/OpenCLBatchNormalization.swift
 // Checked    Sources/KeelCases/BatchNormalizationCases.swift
 // Why        differences to the first chunk's mean neither cancel nor overflow.

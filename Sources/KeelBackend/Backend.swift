@@ -10,7 +10,7 @@ package protocol Backend:
   Convolution2DBackend, Pooling2DBackend, LSTMBackend, BatchNormalizationBackend,
   LayerNormalizationBackend,
   SoftmaxBackend, SoftmaxCrossEntropyBackend, RandomBackend, DropoutBackend,
-  GlobalNormClipBackend, GradientTelescopeBackend, StepControlBackend, GradientClipBackend,
+  GradientTelescopeBackend, StepControlBackend, GradientClipBackend,
   OptimizerStepBackend, GradientNoiseBackend, RegularizationBackend, UnitNormBackend,
   MultiplyAddPeakBackend
 {

@@ -29,7 +29,6 @@ public enum OperationName: String, Sendable, CaseIterable, Codable {
   case gradientTelescope = "gradient_telescope"
   case stepControl = "step_control"
   case gradientClip = "gradient_clip"
-  case globalNormClip = "global_norm_clip"
   case optimizerStep = "optimizer_step"
   case gradientNoise = "gradient_noise"
   case regularization

@@ -27,7 +27,6 @@ package enum CaseCatalog {
     case .gradientTelescope: GradientTelescopeCases.all
     case .stepControl: StepControlCases.all
     case .gradientClip: GradientClipCases.all
-    case .globalNormClip: GlobalNormClipCases.all
     case .optimizerStep: OptimizerStepCases.all + MirrorStepCases.all
     case .gradientNoise: GradientNoiseCases.all
     case .regularization: RegularizationCases.all

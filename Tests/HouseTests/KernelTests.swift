@@ -68,7 +68,7 @@ import Testing
     }
   }
 
-  /// `global_norm_clip` is `GlobalNormClip` in Swift, `convolution2d` is `Convolution2D`, `lstm` is
+  /// `gradient_telescope` is `GradientTelescope` in Swift, `convolution2d` is `Convolution2D`, `lstm` is
   /// `LSTM`.
   private func stem(_ operation: OperationName) -> String {
     operation.rawValue.split(separator: "_").map { $0.prefix(1).uppercased() + $0.dropFirst() }

@@ -223,14 +223,6 @@ extension ReferenceBackend {
       read(x).map { words.nextWord() >= rate.threshold ? $0 * Double(rate.scale) : 0 }, to: y)
   }
 
-  func globalNormClip(
-    _ g: NDArray, limit: Float?, into summary: NDArray
-  ) throws(DeviceError) {
-    note("globalNormClip", summary)
-    let norm = read(g).reduce(0) { $0 + $1 * $1 }.squareRoot()
-    let coefficient = limit.map { norm > Double($0) ? Double($0) / norm : 1 } ?? 1
-    write([norm, coefficient], to: summary)
-  }
   func gradientTelescope(
     _ g: NDArray, _ table: TelescopeTable, wantsHistogram: Bool, into reading: TelescopeReading
   ) throws(DeviceError) {

@@ -225,9 +225,6 @@ void keel_dropout(
 
 // MARK: Optimisation
 
-/// The sum of squares; neither overflows nor underflows.
-double keel_square_sum(const float *x, size_t count);
-
 /// What a part of the gradients shows.
 struct keel_sight {
   /// The sum of squares; neither overflows nor underflows.

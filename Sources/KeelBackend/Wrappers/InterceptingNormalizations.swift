@@ -160,15 +160,6 @@ extension InterceptingBackend {
     }
   }
 
-  package func globalNormClip(
-    _ g: NDArray, limit: Float?, into summary: NDArray
-  ) throws(DeviceError) {
-    try intercept(.globalNormClip, method: #function, inputs: [g], outputs: [summary]) {
-      (device, inputs, outputs) throws(DeviceError) in
-      try device.globalNormClip(inputs[0], limit: limit, into: outputs[0])
-    }
-  }
-
   package func optimizerStep(
     _ update: OptimizerUpdate, parameters: NDArray, gradients: NDArray, moments: [NDArray],
     scales: NDArray, decision: NDArray

@@ -58,8 +58,7 @@ public final class GradientTaps {
     private let backend: any Backend
     private var norms: NDArray?
 
-    /// Elements from one norm to the next: each is written on its own.
-    private static let stride = NDArray.alignment / DType.float32.byteCount
+    private var instrument: (TelescopeTable, TelescopeReading)?
 
     init(steps: Int, backend: any Backend) {
       self.steps = steps
@@ -71,18 +70,34 @@ public final class GradientTaps {
       if let known = self.norms {
         norms = known
       } else {
-        norms = try backend.newArray([steps * Record.stride])
+        norms = try backend.newArray([steps])
         self.norms = norms
       }
-      try backend.globalNormClip(
-        gradient, limit: nil, into: norms.view(offset: time * Record.stride, shape: [2]))
+      let (table, reading) = try telescope(over: gradient.count)
+      try backend.gradientTelescope(gradient, table, wantsHistogram: false, into: reading)
+      try backend.stridedCopy(
+        reading.summary, StridedPattern(strides: [1]), into: norms,
+        StridedPattern(offset: time, strides: [1]), extents: [1])
+    }
+
+    /// What measures gradients of so many elements; every time step's has equally many.
+    private func telescope(
+      over count: Int
+    ) throws(DeviceError) -> (TelescopeTable, TelescopeReading) {
+      if let instrument { return instrument }
+      let made = (
+        try TelescopeTable([(offset: 0, count: count)], on: backend),
+        try TelescopeReading(tensors: 1, on: backend)
+      )
+      instrument = made
+      return made
     }
 
     /// Nil before the gradients came by.
     func read() throws(DeviceError) -> [Float]? {
       guard let norms else { return nil }
       let all: [Float] = try backend.scalars(norms)
-      return (0..<steps).map { all[$0 * Record.stride] }
+      return all
     }
   }
 }
