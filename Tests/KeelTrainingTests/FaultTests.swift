@@ -61,6 +61,7 @@ import Testing
     // In the second epoch at the latest, the usual norm is known.
     try going.fit(data, epochs: 2, batchSize: 8)
     let rewinds = going.history.faults
+    print("SPIKE", going.history.steps.map { ($0.gradientNorm, $0.loss) })
     #expect((1...2).contains(rewinds.count))
     #expect(rewinds.first.map { "\($0)" }?.contains("deviations above the usual") == true)
     let spared = try trainer(Stability())
