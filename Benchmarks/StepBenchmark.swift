@@ -4,7 +4,8 @@ package import KeelBackend
 internal import KeelNN
 internal import KeelStability
 
-/// Times whole training steps: forward, backward and Adam, on a batch that is already on the device.
+/// Times whole training steps: forward, backward and Adam, on a batch that is already on the
+/// device.
 package struct StepBenchmark: Sendable {
   /// What is trained.
   package enum Network: String, Sendable {

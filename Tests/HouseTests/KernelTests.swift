@@ -68,8 +68,8 @@ import Testing
     }
   }
 
-  /// `gradient_telescope` is `GradientTelescope` in Swift, `convolution2d` is `Convolution2D`, `lstm` is
-  /// `LSTM`.
+  /// `gradient_telescope` is `GradientTelescope` in Swift, `convolution2d` is `Convolution2D`,
+  /// `lstm` is `LSTM`.
   private func stem(_ operation: OperationName) -> String {
     operation.rawValue.split(separator: "_").map { $0.prefix(1).uppercased() + $0.dropFirst() }
       .joined().replacing("2d", with: "2D").replacing("Lstm", with: "LSTM")
