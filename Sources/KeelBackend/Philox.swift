@@ -37,6 +37,8 @@ public enum RandomPurpose: UInt8, Sendable, CaseIterable {
   case shadow = 200
   /// Whether two units are exchanged.
   case flip = 201
+  /// The direction from which a probe looks for the largest curvature.
+  case probe = 210
 }
 
 /// The name of one sequence of random numbers: (seed, purpose, index, step).

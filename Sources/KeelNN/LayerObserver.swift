@@ -26,6 +26,10 @@ package struct LayerVisit: Sendable {
   package var kind: String
   /// Where the program names the layer, if it is known.
   package var source: SourceLocation?
+
+  package init(path: String, kind: String, source: SourceLocation?) {
+    (self.path, self.kind, self.source) = (path, kind, source)
+  }
 }
 
 /// Watches the layers of a model at work; a pass that has one tells it of every layer that
@@ -36,6 +40,13 @@ package protocol LayerObserver: AnyObject {
 
   /// A layer has computed; what is returned goes on in place of the output.
   func layerEnded(_ layer: LayerVisit, output: Tensor) throws(TensorError) -> Tensor
+}
+
+/// Watches, besides, what flows into each layer.
+package protocol LayerInputObserver: LayerObserver {
+  /// A layer has begun; what is returned goes into it in place of the input. Of a tensor that goes
+  /// elsewhere too, only the way through this layer is seen.
+  func layerInput(_ layer: LayerVisit, _ input: Tensor) throws(TensorError) -> Tensor
 }
 
 extension Pass {
@@ -51,6 +62,7 @@ extension Pass {
     inner.path = path.isEmpty ? name : "\(path).\(name)"
     let visit = LayerVisit(path: inner.path, kind: layer.kind, source: source)
     try observer.layerBegan(visit, input: x)
-    return try observer.layerEnded(visit, output: try layer(x, inner))
+    let input = try (observer as? any LayerInputObserver)?.layerInput(visit, x) ?? x
+    return try observer.layerEnded(visit, output: try layer(input, inner))
   }
 }
