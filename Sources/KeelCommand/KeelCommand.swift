@@ -16,7 +16,7 @@ struct KeelCommand: ParsableCommand {
       Exit codes: 0 success, 1 a check failed, 2 bad usage or input, 3 a device failed,
       130 stopped by Ctrl-C.
       """,
-    version: "keel 0.1.0",
+    version: "keel \(BuildDescription.current.keel)",
     subcommands: [
       DevicesCommand.self, TrainCommand.self, EvaluateCommand.self, PredictCommand.self,
       ParityCommand.self, BenchCommand.self, OpsCommand.self, DoctorCommand.self,

@@ -44,6 +44,16 @@ struct TrainCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Goes on with the run in this folder.", valueName: "dir"))
   var resume: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Also writes event files for TensorBoard into this folder.", valueName: "dir"))
+  var tensorboard: String?
+
+  @Option(
+    parsing: .unconditional,
+    help: "How many of the last steps flight.json in the folder of the run holds; 0 writes none.")
+  var flightSteps = 64
+
   @Flag(help: "A short run on few examples, to see that everything works.")
   var quick = false
 
@@ -55,6 +65,10 @@ struct TrainCommand: ParsableCommand {
     where value < 1 {
       throw ValidationError("\(name) must be at least 1, got \(value).")
     }
+    if !(0...4096).contains(flightSteps) {
+      throw ValidationError("--flight-steps must be from 0 to 4096, got \(flightSteps).")
+    }
+    if tensorboard == "" { throw ValidationError("--tensorboard needs the name of a folder.") }
     if out == "" || resume == "" { throw ValidationError("The folder of a run needs a name.") }
     if resume != nil, out != nil {
       throw ValidationError("--resume goes on in its own folder; leave out --out.")
@@ -66,10 +80,10 @@ struct TrainCommand: ParsableCommand {
     print(job.trainer.model.summary())
     defer { shadow.printReport(of: job.trainer.model.device) }
     let stop = Interrupt.catching()
-    let result = try job.trainer.fit(
-      job.train, epochs: job.epochs, batchSize: job.batch, validation: .data(job.test),
-      gradientAccumulation: job.accumulate, augmentation: job.augmentation, seed: job.seed,
-      output: job.folder, stop: stop, callbacks: [ProgressBar()])
+    let board = try tensorboard.map { try TensorBoardWriter(folder: $0) }
+    let result = try tellingOfFaults(in: job.folder.path) {
+      try fit(job, stop, [ProgressBar()] + (board.map { [$0] } ?? []))
+    }
     job.profiler.map { print("\n" + profileTable($0)) }
     guard result.isComplete else {
       print("\(result.summary)\nGo on with: keel train --resume \(job.folder.path)")
@@ -83,6 +97,27 @@ struct TrainCommand: ParsableCommand {
           + "on \(job.test.count) examples")
     }
     print("saved in \(job.folder.path): run.json, checkpoint.safetensors, history, report.html")
+  }
+
+  private func fit(
+    _ job: TrainingJob, _ stop: StopRequest, _ callbacks: [any Callback]
+  ) throws -> FitResult {
+    var folder = job.folder
+    folder.flightSteps = flightSteps
+    return try job.trainer.fit(
+      job.train, epochs: job.epochs, batchSize: job.batch, validation: .data(job.test),
+      gradientAccumulation: job.accumulate, augmentation: job.augmentation, seed: job.seed,
+      output: folder, stop: stop, callbacks: callbacks)
+  }
+
+  /// Says where to read on when the numbers of a training went wrong.
+  private func tellingOfFaults(
+    in path: String, _ body: () throws -> FitResult
+  ) throws -> FitResult {
+    do { return try body() } catch let error as TrainingError {
+      if case .nonFinite = error { print("The last steps and their faults: keel report \(path)") }
+      throw error
+    }
   }
 
   private func profileTable(_ profiler: ProfilingBackend) -> String {

@@ -41,7 +41,12 @@ package enum DataFile {
   /// Writes a file so that its name shows either the old content or all of the new.
   ///
   /// The bytes go into a new file beside it, are flushed to the disk, and are renamed.
-  package static func write(_ bytes: [UInt8], to path: String) throws(DataError) {
+  ///
+  /// - Parameter isDurable: whether the file is to survive a failure of power too, rather than that
+  ///   of the process alone; it is then waited for.
+  package static func write(
+    _ bytes: [UInt8], to path: String, isDurable: Bool = true
+  ) throws(DataError) {
     let temporary = "\(path).\(getpid()).tmp"
     let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else {
@@ -53,7 +58,7 @@ package enum DataFile {
       close(descriptor)
       if !renamed { unlink(temporary) }
     }
-    guard writeAll(bytes, to: descriptor), fsync(descriptor) == 0 else {
+    guard writeAll(bytes, to: descriptor), !isDurable || fsync(descriptor) == 0 else {
       throw failure("cannot be written", path)
     }
     guard rename(temporary, path) == 0 else { throw failure("cannot be put in place", path) }

@@ -1,3 +1,5 @@
+public import KeelStability
+
 /// Code that watches a training, and may end it.
 ///
 /// Every method has a default that does nothing.
@@ -10,11 +12,29 @@ public protocol Callback: AnyObject {
   /// - Throws: what ``StepEvent/values()`` throws.
   func stepEnded(_ step: StepEvent) throws(TrainingError)
 
+  /// Steps were read, which happens a few times a second: each step once and in order, those of a
+  /// training that went back again.
+  ///
+  /// - Throws: what ends the training, such as a disk that is full.
+  func stepsRead(_ steps: ArraySlice<StepRecord>) throws(TrainingError)
+
+  /// Whether the magnitudes of gradients are counted at the last step of each epoch.
+  var wantsHistograms: Bool { get }
+
+  /// The gradients of a step were counted, for each parameter.
+  ///
+  /// - Throws: what ends the training.
+  func histogramsRead(
+    _ histograms: [GradientHistogram], step: UInt64
+  ) throws(TrainingError)
+
   /// Values were read, which happens a few times a second.
   func progressed(_ progress: TrainingProgress)
 
   /// A pass over the data is complete.
-  func epochEnded(_ epoch: EpochRecord)
+  ///
+  /// - Throws: what ends the training.
+  func epochEnded(_ epoch: EpochRecord) throws(TrainingError)
 
   /// The training is over, complete or stopped.
   func trainingEnded(_ result: FitResult)
@@ -31,7 +51,15 @@ extension Callback {
   /// Does nothing.
   public func progressed(_ progress: TrainingProgress) {}
   /// Does nothing.
-  public func epochEnded(_ epoch: EpochRecord) {}
+  public func epochEnded(_ epoch: EpochRecord) throws(TrainingError) {}
+  /// Does nothing.
+  public func stepsRead(_ steps: ArraySlice<StepRecord>) throws(TrainingError) {}
+  /// False.
+  public var wantsHistograms: Bool { false }
+  /// Does nothing.
+  public func histogramsRead(
+    _ histograms: [GradientHistogram], step: UInt64
+  ) throws(TrainingError) {}
   /// Does nothing.
   public func trainingEnded(_ result: FitResult) {}
   /// False.

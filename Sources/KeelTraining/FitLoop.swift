@@ -16,6 +16,7 @@ final class FitLoop {
   private let log: StepLog
   private let gradient: BatchGradient
   private let watchman: StepWatchman
+  private let recorder: FlightRecorder?
   private var stream: BatchStream
 
   private var epochStart = ContinuousClock.now
@@ -38,7 +39,8 @@ final class FitLoop {
     gradient = try training { () throws(TensorError) in
       try BatchGradient(trainer, pairs: pairs)
     }
-    watchman = try StepWatchman(trainer, plan, loader, gradient)
+    recorder = output.flatMap { $0.flightSteps > 0 ? FlightRecorder(trainer, plan, $0) : nil }
+    watchman = try StepWatchman(trainer, plan, loader, gradient, recorder)
     stream = FitLoop.stream(trainer, plan, loader)
   }
 
@@ -50,10 +52,14 @@ final class FitLoop {
 
   func run() throws(TrainingError) -> FitResult {
     let isNew = try output?.begin(trainer, plan) ?? false
+    recorder?.write()
     do {
-      return try train()
+      let result = try train()
+      recorder?.write(result.isComplete ? .complete : .stopped)
+      return result
     } catch {
-      output?.abandon(isNew: isNew)
+      recorder?.write(.failed("\(error)"))
+      output?.abandon(isNew: isNew, keepsFlight: error.isNonFinite)
       throw error
     }
   }
@@ -111,6 +117,8 @@ final class FitLoop {
       !trainer.excluded.contains(BatchPosition(epoch: epoch, step: $0))
     }
     let examples = kept.reduce(0) { $0 + plan.count(ofBatch: $1) }
+    let isCounted =
+      group.upperBound >= plan.batchesPerEpoch && callbacks.contains(where: \.wantsHistograms)
     for number in group {
       guard let batch = stream.next() else { preconditionFailure("a batch is missing") }
       guard kept.contains(number) else { continue }
@@ -122,13 +130,16 @@ final class FitLoop {
       let (loss, right) = try training { () throws(TensorError) in
         let result = try gradient.compute(
           batch, pass: pass, weight: weight, accumulates: number > kept[0])
-        if row.endsStep { try trainer.updater.update(loss: result.loss) }
+        if row.endsStep {
+          try trainer.updater.update(loss: result.loss, wantsHistogram: isCounted)
+        }
         return result
       }
       try log.record(row, loss: loss, right: right, of: trainer.updater)
     }
     trainer.position.step = group.upperBound
     watch.add(examples)
+    if isCounted, !kept.isEmpty { try readHistograms() }
   }
 
   private func callStepEnded() throws(TrainingError) {
@@ -142,13 +153,24 @@ final class FitLoop {
     for callback in callbacks { try callback.stepEnded(event) }
   }
 
+  private func readHistograms() throws(TrainingError) {
+    let histograms = try training { () throws(TensorError) in try trainer.updater.histograms() }
+    for callback in callbacks where callback.wantsHistograms {
+      try callback.histogramsRead(histograms, step: trainer.updater.step)
+    }
+  }
+
   /// Brings the log into the history, and does what the policy says about steps that went wrong.
   private func readLog() throws(TrainingError) {
     let entries = try log.read()
+    let known = trainer.history.steps.count
     if try watchman.review(entries) == .wentBack {
       stream = FitLoop.stream(trainer, plan, loader)
     }
     lastRead = .now
+    let steps = trainer.history.steps.dropFirst(known)
+    guard !steps.isEmpty else { return }
+    for callback in callbacks { try callback.stepsRead(steps) }
   }
 
   private func readProgress() throws(TrainingError) {
@@ -181,7 +203,8 @@ final class FitLoop {
     lowerLearningRate(after: record)
     trainer.position = BatchPosition(epoch: number)
     try save()
-    for callback in callbacks { callback.epochEnded(record) }
+    recorder?.write()
+    for callback in callbacks { try callback.epochEnded(record) }
     (epochStart, lastRead) = (.now, .now)
     watch.proceed()
   }

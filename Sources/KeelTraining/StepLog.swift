@@ -22,8 +22,8 @@ final class StepLog {
     var record: StepRecord
     /// The norm of each parameter's gradient.
     var tensorNorms: [Float]
-    /// The first batch of the step.
-    var batch: Int
+    /// The batches of the step.
+    var batches: [Int]
   }
 
   private static let capacity = 1024
@@ -103,11 +103,13 @@ final class StepLog {
     let decisions = try download(decisions, steps * DecisionField.count)
     let norms = try download(norms, steps * names.count)
     var entries: [Entry] = []
-    var (loss, right, examples, firstBatch) = (0.0, 0.0, 0, rows[0].batch)
+    var (loss, right, examples) = (0.0, 0.0, 0)
+    var batches: [Int] = []
     for (place, row) in rows.enumerated() {
       loss += Double(numbers[2 * place]) * Double(row.examples)
       right += Double(numbers[2 * place + 1])
       examples += row.examples
+      batches.append(row.batch)
       guard row.endsStep else { continue }
       let number = entries.count
       let tensorNorms = norms[(number * names.count)..<((number + 1) * names.count)]
@@ -119,9 +121,8 @@ final class StepLog {
         loss: Float(loss / Double(examples)),
         accuracy: counts ? Float(right / Double(examples)) : nil, report)
       entries.append(
-        Entry(record: record, tensorNorms: Array(tensorNorms), batch: firstBatch))
-      (loss, right, examples) = (0, 0, 0)
-      if place + 1 < rows.count { firstBatch = rows[place + 1].batch }
+        Entry(record: record, tensorNorms: Array(tensorNorms), batches: batches))
+      (loss, right, examples, batches) = (0, 0, 0, [])
     }
     clear()
     return entries

@@ -20,17 +20,20 @@ final class StepWatchman {
   private let gradient: BatchGradient
   private let policy: FaultPolicy
   private let rewind: RewindPlan
+  private let recorder: FlightRecorder?
   private var skipsInARow = 0
   private var detector: SpikeDetector?
   private var snapshot: TrainingSnapshot?
 
   init(
-    _ trainer: Trainer, _ plan: FitPlan, _ loader: BatchLoader, _ gradient: BatchGradient
+    _ trainer: Trainer, _ plan: FitPlan, _ loader: BatchLoader, _ gradient: BatchGradient,
+    _ recorder: FlightRecorder?
   ) throws(TrainingError) {
     self.trainer = trainer
     self.plan = plan
     self.loader = loader
     self.gradient = gradient
+    self.recorder = recorder
     let stability = trainer.updater.stability
     policy = stability.onFault
     rewind = stability.rewind
@@ -50,12 +53,22 @@ final class StepWatchman {
 
   /// Brings entries into the history.
   func review(_ entries: [StepLog.Entry]) throws(TrainingError) -> Verdict {
+    let faults = trainer.history.faults.count
+    defer {
+      if trainer.history.faults.count > faults {
+        recorder?.write()
+      } else {
+        recorder?.writeIfDue()
+      }
+    }
     for entry in entries {
       guard let reason = fault(of: entry) else {
         skipsInARow = 0
+        recorder?.add(entry, entry.record.outcome)
         add(entry)
         continue
       }
+      recorder?.add(entry, policy == .rewind ? .rewound(reason) : entry.record.outcome)
       if policy == .rewind {
         try goBack(from: entry, reason)
         return .wentBack
@@ -108,7 +121,7 @@ final class StepWatchman {
   }
 
   private func place(of entry: StepLog.Entry) -> BatchPosition {
-    BatchPosition(epoch: entry.record.epoch - 1, step: entry.batch)
+    BatchPosition(epoch: entry.record.epoch - 1, step: entry.batches[0])
   }
 
   private func goBack(

@@ -54,6 +54,9 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// Whether the loss or the gradient stopped being a number.
+  var isNonFinite: Bool { if case .nonFinite = self { true } else { false } }
+
   /// Whether the device failed, rather than what it was given.
   public var isDeviceFailure: Bool {
     if case .tensor(.device) = self { true } else { false }

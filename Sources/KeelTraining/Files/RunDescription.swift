@@ -37,6 +37,8 @@ public struct RunDescription: Hashable, Sendable, Codable {
   public var data: [String: String]
   /// The device it ran on last.
   public var device: DeviceDescription
+  /// The program that it ran with last.
+  public var build: BuildDescription?
   /// How far it is.
   public var progress: Progress
 
@@ -71,6 +73,7 @@ public struct RunDescription: Hashable, Sendable, Codable {
     self.plan = plan
     self.data = data
     device = model.device.info
+    build = .current
     progress = Progress(
       epochs: trainer.position.epoch, batches: trainer.position.step,
       steps: trainer.updater.step, isComplete: trainer.position.epoch >= plan.lastEpoch,

@@ -5,13 +5,19 @@ import KeelData
 import KeelNN
 import KeelStability
 
-/// The folder of a run: `run.json`, `checkpoint.safetensors`, `history.csv`, `history.json` and
-/// `report.html`. Every file is replaced as a whole: its name shows the old or the new content.
+/// The folder of a run: `run.json`, `checkpoint.safetensors`, `history.csv`, `history.json`,
+/// `flight.json` and `report.html`. Every file is replaced as a whole: its name shows the old or the new content.
 public struct RunFolder: Sendable, Hashable {
   /// The path of the folder.
   public let path: String
   /// What the run says of its data.
   public var data: [String: String]
+
+  /// How many of the last steps `flight.json` holds, which is written about once a second; with 0
+  /// it is not written.
+  public var flightSteps = 64 {
+    didSet { flightSteps = min(max(flightSteps, 0), 4096) }
+  }
 
   /// The description of the run.
   public var descriptionPath: String { path + "/run.json" }
@@ -21,6 +27,8 @@ public struct RunFolder: Sendable, Hashable {
   public var historyPath: String { path + "/history.csv" }
   /// The history with all steps.
   public var stepsPath: String { path + "/history.json" }
+  /// The last steps, for after a training that ended badly.
+  public var flightPath: String { path + "/flight.json" }
   /// The page with the plots.
   public var reportPath: String { path + "/report.html" }
 
@@ -42,6 +50,11 @@ public struct RunFolder: Sendable, Hashable {
       throw .folder(
         path: path, problem: "holds another run; resume it or choose another folder")
     }
+    if DataFile.exists(flightPath) {
+      throw .folder(
+        path: path,
+        problem: "holds the last steps of a run that saved nothing; choose another folder")
+    }
     guard let names = try? FileManager.default.contentsOfDirectory(atPath: path), names.isEmpty
     else { throw .folder(path: path, problem: "is not empty; choose another folder") }
   }
@@ -56,6 +69,12 @@ public struct RunFolder: Sendable, Hashable {
       throw .folder(path: path, problem: "holds no run: there is no run.json in it")
     }
     data = try description().data
+  }
+
+  /// A folder as it is.
+  init(unchecked path: String) {
+    self.path = path
+    data = [:]
   }
 
   /// The contents of `run.json`.
@@ -80,6 +99,18 @@ public struct RunFolder: Sendable, Hashable {
   ///
   /// - Throws: ``TrainingError`` when it cannot be read.
   public func history() throws(TrainingError) -> History { try read(stepsPath) }
+
+  /// The last steps of the run and how it ended.
+  ///
+  /// - Throws: ``TrainingError`` when there is no such file, or it is damaged.
+  public func flight() throws(TrainingError) -> FlightRecord {
+    let record: FlightRecord = try read(flightPath)
+    guard record.version == 1 else {
+      throw .checkpoint(
+        path: flightPath, problem: "has version \(record.version), this program reads 1")
+    }
+    return record
+  }
 
   /// Builds the run's model on a device and brings it to where the run is.
   ///
@@ -117,10 +148,14 @@ public struct RunFolder: Sendable, Hashable {
   }
 
   /// Removes what a training left that ended before its first save was complete.
-  func abandon(isNew: Bool) {
+  ///
+  /// - Parameter keepsFlight: whether the last steps stay, since they tell why it ended.
+  func abandon(isNew: Bool, keepsFlight: Bool) {
     guard !DataFile.exists(descriptionPath) else { return }
     unlink(stepsPath)
     unlink(checkpointPath)
+    guard !keepsFlight else { return }
+    unlink(flightPath)
     if isNew { rmdir(path) }
   }
 
@@ -136,18 +171,27 @@ public struct RunFolder: Sendable, Hashable {
     try write(bytes: Array(Report(trainer.history, of: description).html.utf8), to: reportPath)
   }
 
-  private func write(bytes: [UInt8], to path: String) throws(TrainingError) {
-    try trainingData { () throws(DataError) in try DataFile.write(bytes, to: path) }
+  private func write(
+    bytes: [UInt8], to path: String, isDurable: Bool = true
+  ) throws(TrainingError) {
+    try trainingData { () throws(DataError) in
+      try DataFile.write(bytes, to: path, isDurable: isDurable)
+    }
   }
 
-  private func write(_ value: some Encodable, to path: String) throws(TrainingError) {
+  /// Writes a file as JSON.
+  func write(
+    _ value: some Encodable, to path: String, isDurable: Bool = true
+  ) throws(TrainingError) {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    if value is History { encoder.outputFormatting = [.sortedKeys] }
+    if value is History || value is FlightRecord { encoder.outputFormatting = [.sortedKeys] }
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
       positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
     do {
-      try write(bytes: Array(encoder.encode(value)) + [UInt8(ascii: "\n")], to: path)
+      try write(
+        bytes: Array(encoder.encode(value)) + [UInt8(ascii: "\n")], to: path,
+        isDurable: isDurable)
     } catch let error as TrainingError {
       throw error
     } catch {
