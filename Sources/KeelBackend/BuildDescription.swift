@@ -10,12 +10,12 @@ public struct BuildDescription: Hashable, Sendable, Codable {
 
   // A compiler does not tell its version as text.
   #if compiler(>=6.5)
-    private static let compiler = "6.5 or later"
+  private static let compiler = "6.5 or later"
   #elseif compiler(>=6.4)
-    private static let compiler = "6.4"
+  private static let compiler = "6.4"
   #elseif compiler(>=6.3)
-    private static let compiler = "6.3"
+  private static let compiler = "6.3"
   #else
-    private static let compiler = "6.2"
+  private static let compiler = "6.2"
   #endif
 }

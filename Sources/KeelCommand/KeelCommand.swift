@@ -20,7 +20,7 @@ struct KeelCommand: ParsableCommand {
     subcommands: [
       DevicesCommand.self, TrainCommand.self, EvaluateCommand.self, PredictCommand.self,
       ParityCommand.self, BenchCommand.self, OpsCommand.self, DoctorCommand.self,
-      DataCommand.self, StudyCommand.self, ProbeCommand.self,
+      DataCommand.self, ReportCommand.self, StudyCommand.self, ProbeCommand.self,
     ]
   )
 

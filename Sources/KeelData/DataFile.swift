@@ -101,7 +101,7 @@ package enum DataFile {
   }
 
   /// Writes every byte; false leaves the reason in `errno`.
-  static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) -> Bool {
+  package static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) -> Bool {
     guard let start = bytes.baseAddress else { return true }
     var done = 0
     while done < bytes.count {

@@ -39,6 +39,8 @@ package struct HeatMap: Figure {
     let nameWidth = min(230, 16 + 7 * Double(rows.map(\.count).max() ?? 0))
     let cell = (HeatMap.width - nameWidth - 10) / Double(max(columns.count, 1))
     let range = logarithmicRange
+    // Texts under the pointer are most of the file; of very many cells nobody points at one.
+    let hasTips = rows.count * columns.count <= 4000
     for (row, name) in rows.enumerated() {
       let y = HeatMap.top + rowHeight * Double(row)
       document.text(
@@ -51,7 +53,8 @@ package struct HeatMap: Figure {
         // A hair wider than the cell: no ground shows between cells.
         document.rectangle(
           x: x, y: y, width: cell + 0.3, height: rowHeight - (rowHeight > 12 ? 1 : 0),
-          fill: color(value, range), tip: "\(name), \(columns[column]): \(value.compact())")
+          fill: color(value, range),
+          tip: hasTips ? "\(name), \(columns[column]): \(value.compact())" : nil)
         if let text = texts?[row][column] {
           document.text(
             text, x: x + cell / 2, y: y + 17, anchor: .middle, size: 11,

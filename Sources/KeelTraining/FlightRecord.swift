@@ -1,4 +1,4 @@
-public import KeelData
+import KeelData
 public import KeelStability
 
 /// The last steps of a training and its faults: the contents of `flight.json`, which is there to be

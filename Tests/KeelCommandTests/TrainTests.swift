@@ -26,7 +26,8 @@ import Testing
     #expect(!outcome.output.contains("\r") && !outcome.output.contains("\u{1B}"))
     #expect(
       try bench.names(in: "runs/first") == [
-        "checkpoint.safetensors", "history.csv", "history.json", "report.html", "run.json",
+        "checkpoint.safetensors", "flight.json", "history.csv", "history.json", "report.html",
+        "run.json",
       ])
     let lines = bench.text("runs/first/history.csv").split(separator: "\n")
     #expect(lines.count == 3 && lines[0].hasPrefix("epoch,step,loss,accuracy,gradient_norm"))

@@ -1,4 +1,4 @@
-import KeelBackend
+package import KeelBackend
 import KeelNN
 
 /// How the magnitudes of a parameter's gradient are distributed.

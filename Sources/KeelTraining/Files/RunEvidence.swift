@@ -1,5 +1,6 @@
 import KeelBackend
 import KeelData
+import KeelStability
 
 /// All that the files of a run tell, however it ended: also of one that was killed, or that failed
 /// before it saved anything.

@@ -14,17 +14,29 @@ extension RunDescription {
       ["loss", loss.name],
       ["clipping", "\(stability.clip)"],
       ["gradients that are not finite", stability.onFault.rawValue],
-      ["seed", "\(seed)"],
+      ["seed", "\(seed), order of examples \(plan.seed)"],
       ["batch", "\(plan.batchSize) x \(plan.gradientAccumulation)"],
       ["examples", "\(plan.examples) to train, \(plan.validationExamples) to validate"],
-      ["steps", "\(progress.steps), \(progress.isComplete ? "complete" : "stopped")"],
-      ["device", "\(device.name) (\(device.selector))"],
-      ["driver", device.driver],
+      ["steps", "\(progress.steps), \(progress.isComplete ? "complete" : "not complete")"],
     ]
     if optimizer.weightDecay > 0 {
       rows.insert(["weight decay", "\(optimizer.weightDecay)"], at: 4)
     }
     for (name, value) in data.sorted(by: { $0.key < $1.key }) { rows.append([name, value]) }
     return rows
+  }
+
+  /// What computed it.
+  var machineRows: [[String]] {
+    [
+      ["device", "\(device.name) (\(device.selector))"],
+      ["platform", device.platform],
+      ["driver", device.driver],
+      ["interface or instruction set", device.version],
+      ["class of kernels", device.kind.rawValue],
+      ["compute units", "\(device.computeUnits)"],
+      ["Keel", build?.keel ?? "not recorded"],
+      ["Swift compiler", build?.swift ?? "not recorded"],
+    ]
   }
 }
