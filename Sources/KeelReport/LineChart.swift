@@ -32,22 +32,25 @@ package struct LineChart: Figure {
   private let bounds: ClosedRange<Double>
   private let isLogarithmic: Bool
   private let marks: [Double]
+  private let includes: [Double]
   package let caption: String
   package let isWide = false
 
   /// - Parameters:
   ///   - across: the name of the horizontal axis.
   ///   - isLogarithmic: whether the vertical axis is; values of 0 or less are left out.
+  ///   - includes: values that the vertical axis reaches in any case.
   ///   - marks: places on the horizontal axis that get a line from top to bottom.
   package init(
     _ title: String, across: String, _ series: [Series],
     bounds: ClosedRange<Double> = -1e300...1e300, isLogarithmic: Bool = false,
-    marks: [Double] = [], caption: String = ""
+    includes: [Double] = [], marks: [Double] = [], caption: String = ""
   ) {
     self.title = title
     self.across = across
     self.bounds = bounds
     self.isLogarithmic = isLogarithmic
+    self.includes = includes
     self.marks = marks
     self.caption = caption
     self.series = series.map { series in
@@ -71,7 +74,8 @@ package struct LineChart: Figure {
     let horizontal = PlotScale(points.map(\.x) + marks, bounds: -1e300...1e300)
     let vertical =
       isLogarithmic
-      ? PlotScale(logarithmic: points.map(\.y)) : PlotScale(points.map(\.y), bounds: bounds)
+      ? PlotScale(logarithmic: points.map(\.y))
+      : PlotScale(points.map(\.y) + includes, bounds: bounds)
     axes(&document, horizontal, vertical)
     curves(&document, horizontal, vertical)
     legend(&document)

@@ -42,8 +42,11 @@ struct PlotScale {
   init(logarithmic values: [Double]) {
     isLogarithmic = true
     let logs = values.filter { $0 > 0 && $0.isFinite }.map { log10($0) }
-    let least = (logs.min() ?? 0).rounded(.down)
-    let most = max((logs.max() ?? 1).rounded(.up), least + 1)
+    var (first, last) = (logs.min() ?? 0, logs.max() ?? 1)
+    // A single value goes into the middle.
+    if last - first < 1e-6 { (first, last) = (first - 0.5, last + 0.5) }
+    let least = first.rounded(.down)
+    let most = max(last.rounded(.up), least + 1)
     (low, high) = (pow(10, least), pow(10, most))
     let stride = max(1, ((most - least) / 6).rounded(.up))
     ticks = Swift.stride(from: least, through: most, by: stride).map { pow(10, $0) }
@@ -67,6 +70,10 @@ struct PlotScale {
 
   /// The text of a tick.
   func label(_ tick: Double) -> String {
-    isLogarithmic || tick.magnitude >= 1e5 ? tick.compact() : tick.fixed(decimals)
+    guard isLogarithmic || tick.magnitude >= 1e5 else { return tick.fixed(decimals) }
+    var text = tick.compact()
+    guard text.contains("."), !text.contains("e") else { return text }
+    while text.hasSuffix("0") { text.removeLast() }
+    return text.hasSuffix(".") ? String(text.dropLast()) : text
   }
 }

@@ -27,9 +27,9 @@ package enum ReportStyle {
       h1{font-size:1.6rem;line-height:1.2;margin:.2rem 0}h2{font-size:1.2rem;margin:2rem 0 .4rem}
       p{max-width:46rem;margin:.5rem 0}.faint{color:var(--faint)}
       .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));\
-      gap:1rem}
+      gap:1rem;margin-bottom:1rem}
       figure{margin:0;background:var(--panel);border-radius:6px;padding:.6rem}
-      figure.wide{grid-column:1/-1}
+      figure.wide{grid-column:1/-1;overflow-x:auto}figure.wide svg{min-width:640px}
       figcaption{color:var(--faint);font-size:.85rem}svg{display:block;width:100%;height:auto}
       .scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem;margin:.6rem 0}
       th,td{text-align:left;padding:.25rem .7rem .25rem 0;border-bottom:1px solid var(--grid);\

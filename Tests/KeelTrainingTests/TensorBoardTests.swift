@@ -31,7 +31,8 @@ import Testing
     func varint() throws -> UInt64 {
       var (value, shift): (UInt64, UInt64) = (0, 0)
       while true {
-        let byte = try #require(rest.popFirst())
+        let byte = try #require(rest.first)
+        rest = rest.dropFirst()
         value |= UInt64(byte & 0x7F) << shift
         if byte < 0x80 { return value }
         shift += 7

@@ -29,8 +29,7 @@ public struct Report {
     var page = Page(
       title: run?.model.map { "Training of \($0.name)" } ?? "Training", subtitle: headline)
     endings(&page)
-    page.figures(figures)
-    page.figures(gradientFigures)
+    page.figures(figures + gradientFigures)
     page.heading("Steps")
     page.table(
       ["outcome", ">steps", ">part"],
@@ -126,11 +125,15 @@ public struct Report {
         caption: bad.isEmpty ? "" : "Lines from top to bottom: steps that were left out."),
       LineChart(
         "part of steps that were clipped", across: "step",
-        [.init("", engagementCurve)], bounds: 0...1,
+        [.init("", engagementCurve)], bounds: 0...1, includes: [0, 1],
         caption: "How often clipping changed the gradients, in groups of steps."),
       LineChart(
         "learning rate", across: "step",
         [.init("", perStep { Double($0.learningRate) })], isLogarithmic: true),
+      LineChart(
+        "largest gradient", across: "step",
+        [.init("", perStep { Double($0.largestGradient) })], isLogarithmic: true,
+        caption: "The largest magnitude of all gradients, before clipping."),
       heatMap,
     ]
   }
@@ -175,7 +178,8 @@ public struct Report {
     guard let last = history.epochs.last else {
       return "\(history.steps.count) steps, no epoch was completed"
     }
-    var text = "\(last.epoch) epoch\(last.epoch == 1 ? "" : "s"), \(last.step) steps: loss \(last.loss.fixed(4))"
+    var text =
+      "\(last.epoch) epoch\(last.epoch == 1 ? "" : "s"), \(last.step) steps: loss \(last.loss.fixed(4))"
     if let accuracy = last.accuracy { text += ", accuracy \((100 * accuracy).fixed(2)) %" }
     if let loss = last.validationLoss { text += "; validation loss \(loss.fixed(4))" }
     if let accuracy = last.validationAccuracy {
