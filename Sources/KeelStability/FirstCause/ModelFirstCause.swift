@@ -79,13 +79,13 @@ extension Model {
     return isFinite
   }
 
-  private func copiesOfStates() throws(TensorError) -> [[Float]] {
+  func copiesOfStates() throws(TensorError) -> [[Float]] {
     var copies: [[Float]] = []
     for state in states { copies.append(try state.tensor?.scalars() ?? []) }
     return copies
   }
 
-  private func restore(_ copies: [[Float]]) throws(TensorError) {
+  func restore(_ copies: [[Float]]) throws(TensorError) {
     for (state, copy) in zip(states, copies) where !copy.isEmpty {
       try setWeights(copy, named: state.name)
     }
