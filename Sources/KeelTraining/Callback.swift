@@ -4,6 +4,9 @@ public import KeelStability
 ///
 /// Every method has a default that does nothing.
 public protocol Callback: AnyObject {
+  /// Something about the training may not be what was meant; it is about to begin all the same.
+  func warned(_ warnings: [Diagnostic])
+
   /// The training is about to begin, or to go on.
   func trainingBegan(_ plan: FitPlan)
 
@@ -44,6 +47,8 @@ public protocol Callback: AnyObject {
 }
 
 extension Callback {
+  /// Does nothing.
+  public func warned(_ warnings: [Diagnostic]) {}
   /// Does nothing.
   public func trainingBegan(_ plan: FitPlan) {}
   /// Does nothing.

@@ -48,6 +48,10 @@ public final class Trainer {
   public var progressInterval: Duration = .milliseconds(200)
   /// A ranking term beside the loss.
   public let pair: PairTerm?
+  /// What is done about warnings before a training.
+  public var lintPolicy = LintPolicy.report
+  /// What the last `fit` warned about before its first step.
+  public internal(set) var warnings: [Diagnostic] = []
   /// What the training went through so far.
   public internal(set) var history = History()
 
@@ -131,6 +135,7 @@ public final class Trainer {
         train, batchSize: batchSize, shuffleSeed: seed, augmentation: augmentation,
         augmentationSeed: seed)
     }
+    try lintBeforeTraining(train, held, validation, plan, callbacks)
     let loop = try FitLoop(
       self, plan: plan, loader: loader, validation: held, output: output, stop: stop,
       callbacks: callbacks)
@@ -165,6 +170,7 @@ public final class Trainer {
     }
     guard case .softmaxCrossEntropy = loss else { return }
     let outputs = model.outputShape.extents.last ?? 1
+    if outputs == 1 { throw .lint([Lint.oneUnit(model.layers.last?.name ?? "model")]) }
     guard model.outputShape.rank == 1, data.classCount <= outputs else {
       throw .option(
         name: loss.name, requirement: "as many outputs as classes (\(data.classCount))",

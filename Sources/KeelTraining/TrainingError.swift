@@ -12,6 +12,8 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
   case option(name: String, requirement: String, got: String)
   /// The loss or the gradient stopped being a number. Nothing of it was saved.
   case nonFinite(NonFinite)
+  /// A training that cannot go well, and why; see ``Lint``.
+  case lint([Diagnostic])
   /// A file of a run that cannot be used.
   case checkpoint(path: String, problem: String)
   /// A folder that cannot be used for a run.
@@ -49,6 +51,7 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
       "training stopped at step \(place.step) (epoch \(place.epoch)): \(place.what); "
         + "lower the learning rate or clip the gradient norm"
         + (place.cause.map { "\n\($0)" } ?? "")
+    case .lint(let found): found.map(\.sentence).joined(separator: "\n")
     case .checkpoint(let path, let problem): "\(path): \(problem)"
     case .folder(let path, let problem): "\(path): \(problem)"
     }

@@ -158,7 +158,8 @@ import Testing
       optimizer: .sgd(learningRate: 1e-30), loss: .softmaxCrossEntropy(),
       plateau: try PlateauReducer(.validationLoss, patience: 2, factor: 0.5))
     #expect(sentence { try trainer.fit(data, epochs: 1) }.contains("requires validation data"))
-    try trainer.fit(data, epochs: 4, batchSize: 16, validation: .data(data))
+    let held = try TestData.columns(32, seed: 8)
+    try trainer.fit(data, epochs: 4, batchSize: 16, validation: .data(held))
     // Best after the first epoch; running statistics move a little, the weights do not.
     #expect(trainer.plateau?.reductions ?? 0 >= 1)
     #expect(trainer.updater.learningRate < 1e-30)
