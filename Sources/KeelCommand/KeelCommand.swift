@@ -20,7 +20,8 @@ struct KeelCommand: ParsableCommand {
     subcommands: [
       DevicesCommand.self, TrainCommand.self, EvaluateCommand.self, PredictCommand.self,
       ParityCommand.self, BenchCommand.self, OpsCommand.self, DoctorCommand.self,
-      DataCommand.self, ReportCommand.self, StudyCommand.self, ProbeCommand.self,
+      DataCommand.self, LintCommand.self, ReportCommand.self, StudyCommand.self,
+      ProbeCommand.self,
     ]
   )
 

@@ -20,6 +20,7 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup var changes: AugmentationOptions
   @OptionGroup var shadow: ShadowOption
   @OptionGroup var stability: StabilityOptions
+  @OptionGroup var lint: LintOptions
 
   @Option(parsing: .unconditional, help: "Passes over the training examples.")
   var epochs = 5
@@ -79,10 +80,11 @@ struct TrainCommand: ParsableCommand {
     let job = try resume.map { try TrainingJob(resuming: $0, self) } ?? TrainingJob(self)
     print(job.trainer.model.summary())
     defer { shadow.printReport(of: job.trainer.model.device) }
+    job.trainer.lintPolicy = lint.policy
     let stop = Interrupt.catching()
     let board = try tensorboard.map { try TensorBoardWriter(folder: $0) }
     let result = try tellingOfFaults(in: job.folder.path) {
-      try fit(job, stop, [ProgressBar()] + (board.map { [$0] } ?? []))
+      try fit(job, stop, [WarningPrinter(), ProgressBar()] + (board.map { [$0] } ?? []))
     }
     job.profiler.map { print("\n" + profileTable($0)) }
     guard result.isComplete else {

@@ -18,7 +18,7 @@ struct TrainingJob {
   let profiler: ProfilingBackend?
 
   /// A new run as the options say. Everything is checked before anything is written.
-  init(_ command: TrainCommand) throws {
+  init(_ command: TrainCommand, quietly: Bool = false) throws {
     var source = DataSource(command.data)
     if command.quick {
       source.train = source.train ?? 2000
@@ -27,8 +27,10 @@ struct TrainingJob {
     folder = try RunFolder(new: command.out ?? Self.freeFolder(), data: source.record)
     (train, test) = try source.load()
     let device: Device
-    (device, profiler) = try Self.open(command)
-    print("data: \(source.description), \(train.count) to train, \(test.count) to test")
+    (device, profiler) = try Self.open(command, quietly)
+    if !quietly {
+      print("data: \(source.description), \(train.count) to train, \(test.count) to test")
+    }
     let recipe = command.network.recipe(classes: train.classCount)
     let model = try Model(recipe, input: train.exampleShape, device: device, seed: command.seed)
     if let initializer = try command.network.chosenInitializer {
@@ -46,7 +48,7 @@ struct TrainingJob {
   }
 
   /// The run in a folder, from where it stopped, with its own options.
-  init(resuming path: String, _ command: TrainCommand) throws {
+  init(resuming path: String, _ command: TrainCommand, quietly: Bool = false) throws {
     folder = try RunFolder(existing: path)
     let description = try folder.description()
     let plan = description.plan
@@ -57,11 +59,13 @@ struct TrainingJob {
     let source = DataSource(recorded: folder.data, overriddenBy: command.data)
     (train, test) = try source.load()
     let device: Device
-    (device, profiler) = try Self.open(command)
+    (device, profiler) = try Self.open(command, quietly)
     trainer = try folder.trainer(on: device)
-    print(
-      "going on with \(path): epoch \(description.progress.epochs + 1) of \(plan.lastEpoch), "
-        + "step \(description.progress.steps)")
+    if !quietly {
+      print(
+        "going on with \(path): epoch \(description.progress.epochs + 1) of \(plan.lastEpoch), "
+          + "step \(description.progress.steps)")
+    }
     epochs = plan.lastEpoch - plan.firstEpoch + 1
     batch = plan.batchSize
     accumulate = plan.gradientAccumulation
@@ -70,9 +74,9 @@ struct TrainingJob {
   }
 
   private static func open(
-    _ command: TrainCommand
+    _ command: TrainCommand, _ quietly: Bool
   ) throws -> (device: Device, profiler: ProfilingBackend?) {
-    let device = command.shadow.watching(try command.device.open())
+    let device = command.shadow.watching(try command.device.open(quietly: quietly))
     guard command.profile else { return (device, nil) }
     let profiler = ProfilingBackend(device.backend)
     return (Device(profiler), profiler)

@@ -86,7 +86,7 @@ import Testing
     #expect(help.status == 0 && help.complaint.isEmpty)
     for name in [
       "devices", "train", "evaluate", "predict", "parity", "bench", "ops", "doctor", "data",
-      "probe",
+      "lint", "probe",
     ] { #expect(help.output.contains("\n  \(name) ")) }
     let version = try bench.keel("--version")
     #expect(version.status == 0 && version.output.hasPrefix("keel "))
