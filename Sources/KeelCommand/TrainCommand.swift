@@ -82,10 +82,9 @@ struct TrainCommand: ParsableCommand {
     defer { shadow.printReport(of: job.trainer.model.device) }
     job.trainer.lintPolicy = lint.policy
     let stop = Interrupt.catching()
-    let board = try tensorboard.map { try TensorBoardWriter(folder: $0) }
-    let result = try tellingOfFaults(in: job.folder.path) {
-      try fit(job, stop, [WarningPrinter(), ProgressBar()] + (board.map { [$0] } ?? []))
-    }
+    var callbacks: [any Callback] = [WarningPrinter(), ProgressBar()]
+    if let tensorboard { callbacks.append(try TensorBoardWriter(folder: tensorboard)) }
+    let result = try tellingOfFaults(in: job.folder.path) { try fit(job, stop, callbacks) }
     job.profiler.map { print("\n" + profileTable($0)) }
     guard result.isComplete else {
       print("\(result.summary)\nGo on with: keel train --resume \(job.folder.path)")
