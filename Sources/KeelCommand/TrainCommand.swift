@@ -21,6 +21,7 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup var shadow: ShadowOption
   @OptionGroup var stability: StabilityOptions
   @OptionGroup var lint: LintOptions
+  @OptionGroup var techniques: TechniqueOptions
 
   @Option(parsing: .unconditional, help: "Passes over the training examples.")
   var epochs = 5

@@ -36,10 +36,12 @@ struct TrainingJob {
     if let initializer = try command.network.chosenInitializer {
       try model.initialize(initializer)
     }
+    var stability = try command.stability.chosen
+    try command.techniques.add(to: &stability)
     trainer = try model.compile(
       optimizer: command.descent.chosen, loss: command.network.loss,
       schedule: command.stability.chosenSchedule, plateau: command.stability.chosenPlateau,
-      stability: command.stability.chosen)
+      stability: stability, pair: command.techniques.pair)
     epochs = command.quick ? min(command.epochs, 2) : command.epochs
     batch = command.batch
     accumulate = command.accumulate
