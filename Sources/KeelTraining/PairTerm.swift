@@ -67,8 +67,9 @@ final class PairSource {
   private let sampler: PairSampler
 
   init?(_ term: PairTerm?, _ data: Dataset, seed: UInt64) throws(TrainingError) {
-    guard let term, term.weight > 0 else { return nil }
+    guard let term else { return nil }
     try term.validate(classes: data.classCount)
+    guard term.weight > 0 else { return nil }
     self.term = term
     self.data = data
     sampler = try trainingData { () throws(DataError) in
