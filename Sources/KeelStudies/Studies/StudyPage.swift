@@ -27,7 +27,12 @@ package struct StudyPage {
     page.paragraph(
       "\(result.data). Seed \(result.seed), device \(result.device)"
         + (result.scale == .quick ? ", the quick form." : "."))
-    for group in groups {
+    for section in result.sections {
+      section.add(to: &page)
+      addGradients(result.variants.filter { $0.group == section.title }, to: &page)
+    }
+    let told = result.sections.map(\.title)
+    for group in groups where !told.contains(group) {
       if !group.isEmpty { page.heading(group) }
       addGroup(group, to: &page)
     }
@@ -82,7 +87,12 @@ package struct StudyPage {
           bounds: 0...1)
       ])
     }
-    if variants.contains(where: { !$0.trace.total.isEmpty }) { page.figures([norms(variants)]) }
+    addGradients(variants, to: &page)
+  }
+
+  private func addGradients(_ variants: [StudyVariant], to page: inout Page) {
+    let traced = variants.filter { !$0.trace.total.isEmpty }
+    if !traced.isEmpty { page.figures([norms(traced)]) }
     for variant in variants where variant.showsGradients && !variant.trace.steps.isEmpty {
       page.figures([gradients(variant)])
     }

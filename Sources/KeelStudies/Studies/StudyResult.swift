@@ -48,6 +48,8 @@ package struct StudyResult: Hashable, Sendable, Codable {
   package var measurements: [Measurement]
   /// The findings on the parts of the claim, if it has parts.
   package var details: [Verdict]
+  /// Tables and plots besides those of the variants.
+  package var sections: [StudySection] = []
   /// The finding on the claim as a whole.
   package var verdict: String
   package var supports: Support

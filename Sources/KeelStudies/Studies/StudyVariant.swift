@@ -84,6 +84,8 @@ package struct StudyVariant: Hashable, Sendable, Codable {
 extension Double {
   /// The nearest number of six digits: what is worth keeping in a file.
   package var sixDigits: Double {
+    // Of all NaN the one without a sign, which differs between devices.
+    guard !isNaN else { return .nan }
     guard isFinite, self != 0 else { return self }
     let places = 5 - Int(log10(magnitude).rounded(.down))
     guard places.magnitude <= 22 else { return self }
