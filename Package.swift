@@ -136,7 +136,8 @@ let package = Package(
       name: "KeelReportTests", dependencies: ["KeelReport", "KeelBackend"], swiftSettings: swift),
     .testTarget(
       name: "KeelStudiesTests",
-      dependencies: ["Keel", "KeelStudies", "KeelStability", "KeelBackend"], swiftSettings: swift),
+      dependencies: ["Keel", "KeelStudies", "KeelStability", "KeelData", "KeelBackend"],
+      swiftSettings: swift),
     .testTarget(name: "KeelTests", dependencies: ["Keel"], swiftSettings: swift),
     .testTarget(
       name: "KeelCommandTests", dependencies: ["KeelCommand", "KeelData"], swiftSettings: swift),

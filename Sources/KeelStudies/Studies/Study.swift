@@ -20,7 +20,9 @@ package protocol Study: Sendable {
 /// The studies there are.
 package enum StudyCatalog {
   /// In the order in which they are listed.
-  package static let all: [any Study] = []
+  package static let all: [any Study] = [
+    FlipAndMirrorStudy(), RandomisationStudy(), EquityStudy(),
+  ]
 
   /// The study of a name.
   package static func study(named name: String) -> (any Study)? { all.first { $0.name == name } }
