@@ -1,7 +1,7 @@
-import KeelAutograd
-import KeelBackend
+package import KeelAutograd
+package import KeelBackend
 import KeelData
-import KeelNN
+package import KeelNN
 import KeelStability
 
 /// Computes the gradient of batches, as a step wants it.
@@ -81,14 +81,14 @@ final class BatchGradient {
 
 /// Clips the gradient of each example before they are averaged (Abadi et al., 2016): examples go
 /// through the network one by one, into an accumulator as large as the parameters.
-final class PerExampleClip {
+package final class PerExampleClip {
   private let limit: Float
   private let model: Model
   private let accumulator: NDArray
   private let table: TelescopeTable
   private let reading: TelescopeReading
 
-  init(_ limit: Float, model: Model) throws(TensorError) {
+  package init(_ limit: Float, model: Model) throws(TensorError) {
     self.limit = limit
     self.model = model
     let (arena, backend) = (model.arena, model.device.backend)
@@ -103,7 +103,7 @@ final class PerExampleClip {
 
   /// gradient = weight / count * sum of g_j * min(1, limit / ‖g_j‖) over the examples, added to
   /// what there is if `accumulates`. A gradient that is not finite stays so.
-  func compute(
+  package func compute(
     _ images: Tensor, _ labels: Tensor, weight: Float, accumulates: Bool,
     _ example: (Tensor, Tensor, Int) throws(TensorError) -> (loss: Tensor, right: Tensor?)
   ) throws(TensorError) -> (loss: Tensor, right: Tensor?) {
