@@ -120,7 +120,7 @@ package final class PerExampleClip {
       let row = number..<(number + 1)
       let one = try example(
         images.sliced([row] + images.shape.extents.dropFirst().map { 0..<$0 }),
-        labels.sliced([row]), number)
+        labels.sliced([row] + labels.shape.extents.dropFirst().map { 0..<$0 }), number)
       loss = try loss.map { (sum) throws(TensorError) in try sum + one.loss } ?? one.loss
       if let more = one.right {
         right = try right.map { (sum) throws(TensorError) in try sum + more } ?? more

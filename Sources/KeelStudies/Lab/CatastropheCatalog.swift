@@ -153,7 +153,7 @@ extension Catastrophe {
     let (count, size, rate) = (4, 40.0, 0.5)
     var rows = [Float](repeating: 0, count: count * count)
     for i in 0..<count { rows[i * count + i] = Float(size) }
-    let labels = (0..<count).flatMap { $0 % 2 == 0 ? [Float(1), 0] : [0, 1] }
+    let labels: [Float] = (0..<count).flatMap { $0 % 2 == 0 ? [1, 0] as [Float] : [0, 1] }
     let model = try Model(
       Sequential { Dense(2, usesBias: false, initializer: .zeros) }, input: [count],
       device: setting.device, seed: setting.seed)

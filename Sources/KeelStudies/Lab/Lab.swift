@@ -3,7 +3,7 @@ package import KeelBackend
 /// The explosion lab: small trainings that explode, each met with every defence.
 package struct Lab {
   /// All cells, and what theory says.
-  package struct Result {
+  package struct Result: Sendable {
     package var device: String
     package var selector: String
     package var seed: UInt64

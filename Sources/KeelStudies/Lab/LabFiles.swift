@@ -27,6 +27,8 @@ extension Lab.Result {
     var scale: StudyScale
     var seed: UInt64
     var device: String?
+    /// The defences that save nothing that explodes without them.
+    var savesNothing: [String]
     var theory: [ClaimRecord]
     var cells: [CellRecord]
   }
@@ -51,7 +53,8 @@ extension Lab.Result {
         holds: claim.holds)
     }
     let file = File(
-      scale: scale, seed: seed, device: onlyVerdicts ? nil : device, theory: theory,
+      scale: scale, seed: seed, device: onlyVerdicts ? nil : device,
+      savesNothing: defences.map(\.name).filter { helped(by: $0).isEmpty }, theory: theory,
       cells: records)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]

@@ -14,7 +14,8 @@ extension Lab.Result {
 
   private func columns(_ range: Range<Int>) -> String {
     let chosen = catastrophes[range]
-    let widths = [max(7, defences.map(\.name.count).max() ?? 0)]
+    let widths =
+      [max(7, defences.map(\.name.count).max() ?? 0)]
       + chosen.map { catastrophe in
         max(
           catastrophe.name.count,
@@ -28,7 +29,8 @@ extension Lab.Result {
       while line.last == " " { line.removeLast() }
       return line
     }
-    return ([["defence"] + chosen.map(\.name), widths.map { String(repeating: "-", count: $0) }]
+    return
+      ([["defence"] + chosen.map(\.name), widths.map { String(repeating: "-", count: $0) }]
       + defences.map { defence in
         [defence.name] + chosen.map { cell($0.name, defence.name)?.text ?? "-" }
       }).map(row).joined(separator: "\n")
@@ -83,7 +85,8 @@ extension Lab.Result {
     var found: [(defence: String, reason: String, catastrophes: [String])] = []
     for cell in cells {
       guard let reason = cell.reason else { continue }
-      if let place = found.firstIndex(where: { $0.defence == cell.defence && $0.reason == reason }) {
+      if let place = found.firstIndex(where: { $0.defence == cell.defence && $0.reason == reason })
+      {
         found[place].catastrophes.append(cell.catastrophe)
       } else {
         found.append((cell.defence, reason, [cell.catastrophe]))
