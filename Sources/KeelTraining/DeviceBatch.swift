@@ -1,6 +1,6 @@
-import KeelAutograd
-import KeelBackend
-import KeelData
+package import KeelAutograd
+package import KeelBackend
+package import KeelData
 import KeelNN
 
 /// Brings a batch to a device: bytes travel as bytes and become numbers in 0 ... 1 there.
@@ -14,7 +14,7 @@ func upload(
 }
 
 /// The features of examples as float32; bytes are multiplied by 1/255.
-func inputTensor(
+package func inputTensor(
   _ features: Features, shape: Shape, on device: Device
 ) throws(TensorError) -> Tensor {
   switch features {

@@ -21,7 +21,8 @@ package protocol Study: Sendable {
 package enum StudyCatalog {
   /// In the order in which they are listed.
   package static let all: [any Study] = [
-    FlipAndMirrorStudy(), RandomisationStudy(), EquityStudy(),
+    InitialisationStudy(), DefencesStudy(), FlipAndMirrorStudy(), RandomisationStudy(),
+    EquityStudy(),
   ]
 
   /// The study of a name.
@@ -92,7 +93,7 @@ extension StudyScale {
   package var examples: (train: Int, test: Int) {
     switch self {
     case .full: (6000, 2000)
-    case .quick: (512, 256)
+    case .quick: (1024, 512)
     }
   }
 }
