@@ -136,7 +136,9 @@ let package = Package(
       name: "KeelReportTests", dependencies: ["KeelReport", "KeelBackend"], swiftSettings: swift),
     .testTarget(
       name: "KeelStudiesTests",
-      dependencies: ["Keel", "KeelStudies", "KeelStability", "KeelData", "KeelBackend"],
+      dependencies: [
+        "Keel", "KeelStudies", "KeelStability", "KeelNN", "KeelData", "KeelBackend",
+      ],
       swiftSettings: swift),
     .testTarget(name: "KeelTests", dependencies: ["Keel"], swiftSettings: swift),
     .testTarget(

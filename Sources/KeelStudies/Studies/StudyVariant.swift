@@ -96,7 +96,7 @@ extension Double {
 
 extension StudyVariant.Trace {
   /// The most steps that are kept.
-  package static let limit = 32
+  package static let limit = 24
 
   /// Every step of a history that its trace keeps, thinned evenly; weights alone.
   init(_ history: History) {

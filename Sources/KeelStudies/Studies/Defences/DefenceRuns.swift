@@ -1,3 +1,4 @@
+import KeelBackend
 import KeelData
 import KeelNN
 import KeelStability
@@ -21,7 +22,8 @@ struct DefenceRuns {
   /// No defence, and every one there is; the quick form leaves out near relatives.
   func defences() throws -> [Defence] {
     [Defence("none", nil, "no defence") { _ in }]
-      + clipping + initialisation + (try augmentation()) + (try schedules()) + regularisation
+      + (try clipping()) + initialisation + (try augmentation()) + (try schedules())
+      + regularisation
   }
 
   /// Each defence at a rate.
@@ -62,7 +64,7 @@ struct DefenceRuns {
     Defence(name, .clipping, "\(stage)") { $0.stability.clip = [stage] }
   }
 
-  private var clipping: [Defence] {
+  private func clipping() throws -> [Defence] {
     let always = [
       clip("clip by value", .elementwise(0.001)),
       clip("clip by norm", .perTensorNorm(0.1)),
@@ -70,17 +72,17 @@ struct DefenceRuns {
       clip("adaptive clipping (AGC)", .unitwise(ratio: 0.01, floor: 1e-3)),
     ]
     guard isFull else { return always }
-    return always + [
+    return try always + [
       clip("clip by largest value", .globalMaxAbs(0.002)),
       clip("AutoClip", .autoClip(percentile: 10, window: 1000)),
       clip("ZClip", .zClip()), clip("AdaGC", .adaGC(limit: 0.1)),
-      perExample,
+      perExample(),
     ]
   }
 
   /// On few examples: each travels alone.
-  private var perExample: Defence {
-    let few = setting.train[0..<min(1024, setting.train.count)]
+  private func perExample() throws -> Defence {
+    let few = try setting.train[0..<min(1024, setting.train.count)]
     return Defence(
       "clip per example", .clipping, "per-example 0.1; learns from \(few.count) examples, 2 epochs"
     ) { run in

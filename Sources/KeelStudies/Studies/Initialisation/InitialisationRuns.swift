@@ -30,7 +30,7 @@ struct InitialisationRuns {
 
   init(_ setting: StudySetting) { self.setting = setting }
 
-  private var epochs: Int { setting.pick(full: 5, quick: 2) }
+  private var epochs: Int { setting.pick(full: 5, quick: 3) }
 
   private var zeros: Start { Start("zeros", .zeros, "all weights 0") }
   private var ones: Start { Start("ones", .ones, "all weights 1") }
@@ -170,13 +170,15 @@ struct InitialisationRuns {
   private func run(
     _ start: Start, _ group: String, _ network: Sequential, rate: Float, as name: String? = nil
   ) -> StudyRun {
+    let isDeep = [Group.deep, Group.deepUpdate].contains(group)
     var run = StudyRun(
       name ?? start.name, group: group, options: start.options, network: network,
-      optimizer: .sgd(learningRate: rate), epochs: epochs)
+      optimizer: .sgd(learningRate: rate, momentum: isDeep ? 0.9 : 0),
+      epochs: isDeep ? 2 * epochs : epochs)
     run.batchSize = Self.batchSize
     run.prepare = start.prepare
     run.showsGradients =
-      group == Group.deep && ["normal 0.01", "He", "LSUV"].contains(start.name)
+      group == Group.deep && ["normal 0.01", "He"].contains(start.name)
     return run
   }
 

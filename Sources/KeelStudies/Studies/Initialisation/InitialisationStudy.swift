@@ -30,7 +30,8 @@ package struct InitialisationStudy: Study {
     Each variant differs from the others in its group by its first weights alone; biases are 0. \
     The CNN is conv 32 3x3, max-pool, dense 128, dense 10 with relu; the deep network has 20 \
     dense layers of 64 with relu and no normalisation. Steps are plain gradient descent in batches \
-    of 32 with a rate of 0.05 (0.01 for the deep network), and of 2 where it is too large. \
+    of 32 with a rate of 0.05, and of 2 where it is too large; the deep network takes a rate of \
+    0.01 with momentum 0.9 and twice as many epochs. \
     Nothing else keeps gradients bounded. A variant has diverged when its loss is not finite or a \
     hundred times the first one, and has learned nothing when fewer than a fifth of the test \
     examples are right.
