@@ -45,7 +45,7 @@ package struct DefencesStudy: Study {
     let findings = DefenceFindings(variants, defences)
     return StudyResult(
       self, setting, method: Self.method, variants: variants, measurements: findings.measurements,
-      details: findings.families + findings.defences, verdict: findings.sentence,
+      details: findings.families + findings.defences + [findings.adam], verdict: findings.sentence,
       supports: findings.supports)
   }
 }
@@ -65,6 +65,8 @@ struct Defence {
   var options: String
   /// Nil for no defence at all.
   var family: Family?
+  /// Whether it is too slow for all examples.
+  var learnsFromFew = false
   /// Puts it into a training.
   var change: (inout StudyRun) -> Void
 
