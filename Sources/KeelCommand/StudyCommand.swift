@@ -63,7 +63,7 @@ struct StudyCommand: ParsableCommand {
 
   /// The examples and the device, and a line that shows how far the study is.
   private func setting(of study: any Study) throws -> (StudySetting, ProgressLine) {
-    let (examples, text) = try load()
+    let (examples, text) = try load(study)
     let line = ProgressLine(total: 0, label: study.name)
     let setting = StudySetting(
       device: try device.open(), train: examples.train, test: examples.test, data: text,
@@ -72,11 +72,13 @@ struct StudyCommand: ParsableCommand {
     return (setting, line)
   }
 
-  private func load() throws -> (examples: (train: Dataset, test: Dataset), text: String) {
+  private func load(_ study: any Study) throws -> (
+    examples: (train: Dataset, test: Dataset), text: String
+  ) {
     var source = DataSource(data)
-    let scale: StudyScale = quick ? .quick : .full
-    source.train = source.train ?? scale.examples.train
-    source.test = source.test ?? scale.examples.test
+    let wanted = study.examples(quick ? .quick : .full)
+    source.train = source.train ?? wanted.train
+    source.test = source.test ?? wanted.test
     return (
       try source.load(), source.folder == nil ? StudySetting.drawnDigits : StudySetting.realDigits
     )

@@ -13,7 +13,7 @@ import Testing
     let study = try #require(StudyCatalog.study(named: name))
     let path = repository + "/docs/studies/quick/\(name).json"
     let committed = try StudyResult(json: Array(Data(contentsOf: URL(filePath: path))))
-    let (train, test) = StudyScale.quick.examples
+    let (train, test) = study.examples(.quick)
     let data = try SyntheticDigits.trainAndTest(train: train, test: test)
     for device in TestDevices.all {
       let setting = StudySetting(

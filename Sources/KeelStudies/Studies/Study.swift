@@ -13,8 +13,16 @@ package protocol Study: Sendable {
   /// The claim that is put to the test.
   var claim: String { get }
 
+  /// How many examples it is run on, unless somebody wants others.
+  func examples(_ scale: StudyScale) -> (train: Int, test: Int)
+
   /// Does everything. Two runs with equal settings on one device give equal results.
   func run(_ setting: StudySetting) throws -> StudyResult
+}
+
+extension Study {
+  /// As many as most studies need.
+  package func examples(_ scale: StudyScale) -> (train: Int, test: Int) { scale.examples }
 }
 
 /// The studies there are.
@@ -93,7 +101,7 @@ extension StudyScale {
   package var examples: (train: Int, test: Int) {
     switch self {
     case .full: (6000, 2000)
-    case .quick: (1024, 512)
+    case .quick: (512, 256)
     }
   }
 }

@@ -36,6 +36,10 @@ package struct DefencesStudy: Study {
 
   package init() {}
 
+  package func examples(_ scale: StudyScale) -> (train: Int, test: Int) {
+    scale == .quick ? (1024, 512) : scale.examples
+  }
+
   package func run(_ setting: StudySetting) throws -> StudyResult {
     let runs = DefenceRuns(setting)
     let defences = try runs.defences()

@@ -39,6 +39,10 @@ package struct InitialisationStudy: Study {
 
   package init() {}
 
+  package func examples(_ scale: StudyScale) -> (train: Int, test: Int) {
+    scale == .quick ? (1024, 512) : scale.examples
+  }
+
   package func run(_ setting: StudySetting) throws -> StudyResult {
     let runs = InitialisationRuns(setting)
     let variants = try setting.trainAll(
