@@ -100,7 +100,7 @@ struct Trial {
     losses = history.steps.map { Double($0.loss) }
     norms = history.steps.map { Double($0.gradientNorm) }
     accuracy = test.accuracy ?? 0
-    testLoss = test.loss
+    testLoss = test.loss.sixDigits
     self.stoppedAt = stoppedAt
     firstFault = history.steps.first { !$0.outcome.changesParameters }?.step
     flips = trainer.updater.techniques.flip?.counters.flips
