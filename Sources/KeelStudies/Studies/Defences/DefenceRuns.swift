@@ -85,11 +85,11 @@ struct DefenceRuns {
     let few = try setting.train[0..<min(1024, setting.train.count)]
     var defence = Defence(
       "clip per example", .clipping,
-      "per-example 0.1; learns from \(few.count) examples in 2 epochs; norms after it"
+      "per-example 0.5; learns from \(few.count) examples; its norms are of clipped examples"
     ) { run in
-      run.stability.clip = [.perExample(0.1)]
+      run.stability.clip = [.perExample(0.5)]
       run.train = few
-      run.epochs = 2
+      run.epochs = 3
     }
     defence.learnsFromFew = true
     return defence
