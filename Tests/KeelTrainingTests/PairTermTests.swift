@@ -24,7 +24,7 @@ import Testing
     for form in PairTerm.Form.allCases {
       for label in [nil, 2] as [Int?] {
         let found = try weights(device, PairTerm(label: label, weight: 0.9, form: form))
-        #expect(found.allSatisfy(\.isFinite))
+        #expect(found.allSatisfy { $0.isFinite })
         #expect(!seen.contains(found), "\(form) \(label ?? -1)")
         seen.append(found)
         #expect(try weights(device, PairTerm(label: label, weight: 0.9, form: form)) == found)
