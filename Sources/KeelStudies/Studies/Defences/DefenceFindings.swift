@@ -4,16 +4,16 @@ import KeelBackend
 struct DefenceFindings {
   private typealias Group = DefencesStudy.Group
   private let variants: [StudyVariant]
-  private let tried: [Defence]
+  private let tried: [StudiedDefence]
 
-  init(_ variants: [StudyVariant], _ defences: [Defence]) {
+  init(_ variants: [StudyVariant], _ defences: [StudiedDefence]) {
     self.variants = variants
     tried = defences.filter { $0.family != nil }
   }
 
   /// Whether every kind of defence avoids the failure, whichever of the kind one takes.
   var supports: StudyResult.Support {
-    let found = Defence.Family.allCases.map(support)
+    let found = StudiedDefence.Family.allCases.map(support)
     if found.allSatisfy({ $0 == .yes }) { return .yes }
     return found.allSatisfy { $0 == .no } ? .no : .partly
   }
@@ -23,7 +23,8 @@ struct DefenceFindings {
       (.yes, "every form tried of"), (.partly, "some forms of"), (.no, "no form of"),
     ]
     let parts = words.compactMap { support, words in
-      let found = Defence.Family.allCases.filter { self.support($0) == support }.map(\.rawValue)
+      let found = StudiedDefence.Family.allCases.filter { self.support($0) == support }.map(
+        \.rawValue)
       return found.isEmpty ? nil : "\(words) \(found.joined(separator: ", "))"
     }
     return "At 25 times the normal learning rate, where the bare network fails, training was kept "
@@ -32,7 +33,7 @@ struct DefenceFindings {
 
   /// A finding for each of the five kinds.
   var families: [StudyResult.Verdict] {
-    Defence.Family.allCases.map { family in
+    StudiedDefence.Family.allCases.map { family in
       let members = tried.filter { $0.family == family }
       let saved = members.filter { support($0) == .yes }.map(\.name)
       return .init(
@@ -57,7 +58,7 @@ struct DefenceFindings {
   }
 
   /// What a defence does where none is needed.
-  private func effect(_ defence: Defence, normal: Double, without: Double) -> String {
+  private func effect(_ defence: StudiedDefence, normal: Double, without: Double) -> String {
     guard !defence.learnsFromFew else { return "it learns from fewer examples than the others" }
     let change = normal - without
     let words =
@@ -99,14 +100,14 @@ struct DefenceFindings {
   }
 
   /// Yes where it learns at the large rate, partly where most test examples stay wrong.
-  private func support(_ defence: Defence) -> StudyResult.Support {
+  private func support(_ defence: StudiedDefence) -> StudyResult.Support {
     guard let fast = find(Group.fast, defence.name), fast.outcome.kind == .survived else {
       return .no
     }
     return fast.testAccuracy >= 0.5 ? .yes : .partly
   }
 
-  private func support(_ family: Defence.Family) -> StudyResult.Support {
+  private func support(_ family: StudiedDefence.Family) -> StudyResult.Support {
     let found = tried.filter { $0.family == family }.map(support)
     if found.allSatisfy({ $0 == .yes }) { return .yes }
     return found.allSatisfy { $0 == .no } ? .no : .partly

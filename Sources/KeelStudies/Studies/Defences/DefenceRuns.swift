@@ -20,14 +20,14 @@ struct DefenceRuns {
   }
 
   /// No defence, and every one there is; the quick form leaves out near relatives.
-  func defences() throws -> [Defence] {
-    [Defence("none", nil, "no defence") { _ in }]
+  func defences() throws -> [StudiedDefence] {
+    [StudiedDefence("none", nil, "no defence") { _ in }]
       + (try clipping()) + initialisation + (try augmentation()) + (try schedules())
       + regularisation
   }
 
   /// Each defence at a rate.
-  func runs(_ defences: [Defence], _ group: String, rate: Float) -> [StudyRun] {
+  func runs(_ defences: [StudiedDefence], _ group: String, rate: Float) -> [StudyRun] {
     defences.map { defence in
       run(defence, group, .sgd(learningRate: rate, momentum: 0.9))
     }
@@ -36,11 +36,11 @@ struct DefenceRuns {
   /// What little Adam, which divides gradients by their own size, leaves for clipping to do.
   func adam() -> [StudyRun] {
     let rate = DefencesStudy.adamRate
-    let bare = Defence("none", nil, "no defence") { _ in }
+    let bare = StudiedDefence("none", nil, "no defence") { _ in }
     let adam = Optimizer.adam(learningRate: rate)
-    let warm = Defence("warm-up, cosine", .schedule, warmText) { $0.schedule = warmUp }
-    let decay = Defence("decoupled decay", .regularisation, "AdamW, 0.01") { _ in }
-    let slow = Defence("a normal rate", nil, "0.001") { _ in }
+    let warm = StudiedDefence("warm-up, cosine", .schedule, warmText) { $0.schedule = warmUp }
+    let decay = StudiedDefence("decoupled decay", .regularisation, "AdamW, 0.01") { _ in }
+    let slow = StudiedDefence("a normal rate", nil, "0.001") { _ in }
     return [
       run(slow, Group.adam, .adam(learningRate: 1e-3)), run(bare, Group.adam, adam),
       run(clip("clip by global norm", .globalNorm(0.5)), Group.adam, adam),
@@ -49,7 +49,7 @@ struct DefenceRuns {
     ]
   }
 
-  private func run(_ defence: Defence, _ group: String, _ optimizer: Optimizer) -> StudyRun {
+  private func run(_ defence: StudiedDefence, _ group: String, _ optimizer: Optimizer) -> StudyRun {
     var run = StudyRun(
       defence.name, group: group, options: defence.options,
       network: Models.digitsCNN(classes: classes), optimizer: optimizer, epochs: epochs)
@@ -60,11 +60,11 @@ struct DefenceRuns {
     return run
   }
 
-  private func clip(_ name: String, _ stage: ClipStage) -> Defence {
-    Defence(name, .clipping, "\(stage)") { $0.stability.clip = [stage] }
+  private func clip(_ name: String, _ stage: ClipStage) -> StudiedDefence {
+    StudiedDefence(name, .clipping, "\(stage)") { $0.stability.clip = [stage] }
   }
 
-  private func clipping() throws -> [Defence] {
+  private func clipping() throws -> [StudiedDefence] {
     let always = [
       clip("clip by value", .elementwise(0.001)),
       clip("clip by norm", .perTensorNorm(0.1)),
@@ -81,9 +81,9 @@ struct DefenceRuns {
   }
 
   /// On few examples: each travels alone.
-  private func perExample() throws -> Defence {
+  private func perExample() throws -> StudiedDefence {
     let few = try setting.train[0..<min(1024, setting.train.count)]
-    var defence = Defence(
+    var defence = StudiedDefence(
       "clip per example", .clipping,
       "per-example 0.5; learns from \(few.count) examples; its norms are of clipped examples"
     ) { run in
@@ -95,9 +95,9 @@ struct DefenceRuns {
     return defence
   }
 
-  private var initialisation: [Defence] {
-    func start(_ name: String, _ initializer: Initializer, _ options: String) -> Defence {
-      Defence(name, .initialisation, options) { run in
+  private var initialisation: [StudiedDefence] {
+    func start(_ name: String, _ initializer: Initializer, _ options: String) -> StudiedDefence {
+      StudiedDefence(name, .initialisation, options) { run in
         run.prepare = { (trainer) throws(TensorError) in try trainer.model.initialize(initializer) }
       }
     }
@@ -109,14 +109,14 @@ struct DefenceRuns {
     ]
   }
 
-  private func augmentation() throws -> [Defence] {
+  private func augmentation() throws -> [StudiedDefence] {
     let gentle = try Augmentation(.shift(2), .rotate(degrees: 10), .zoom(0.9...1.1))
-    let move = Defence("shift, rotate, zoom", .augmentation, "\(gentle)") {
+    let move = StudiedDefence("shift, rotate, zoom", .augmentation, "\(gentle)") {
       $0.augmentation = gentle
     }
     guard isFull else { return [move] }
     let mixing = try Augmentation(.mixUp(alpha: 0.2))
-    return [move, Defence("MixUp", .augmentation, "\(mixing)") { $0.augmentation = mixing }]
+    return [move, StudiedDefence("MixUp", .augmentation, "\(mixing)") { $0.augmentation = mixing }]
   }
 
   private var warmUp: Schedule {
@@ -124,28 +124,28 @@ struct DefenceRuns {
   }
   private var warmText: String { "to the full rate in a quarter of the steps, then a cosine to 0" }
 
-  private func schedules() throws -> [Defence] {
-    let warm = Defence("warm-up, cosine", .schedule, warmText) { $0.schedule = warmUp }
+  private func schedules() throws -> [StudiedDefence] {
+    let warm = StudiedDefence("warm-up, cosine", .schedule, warmText) { $0.schedule = warmUp }
     guard isFull else { return [warm] }
     let plateau = try PlateauReducer(.validationLoss, patience: 1, factor: 0.1)
     return [
       warm,
-      Defence("steps", .schedule, "a tenth after each fifth of the steps") {
+      StudiedDefence("steps", .schedule, "a tenth after each fifth of the steps") {
         $0.schedule = .step(every: max(1, steps / 5), factor: 0.1)
       },
-      Defence("plateau", .schedule, "a tenth after an epoch that is not better") {
+      StudiedDefence("plateau", .schedule, "a tenth after an epoch that is not better") {
         $0.plateau = plateau
       },
     ]
   }
 
-  private var regularisation: [Defence] {
-    let kind = Defence.Family.regularisation
-    let l2 = Defence("L2", kind, "5e-4") { $0.stability.penalties = [.l2(5e-4)] }
-    let norm = Defence("max-norm", kind, "each unit's weights to a norm of 2") {
+  private var regularisation: [StudiedDefence] {
+    let kind = StudiedDefence.Family.regularisation
+    let l2 = StudiedDefence("L2", kind, "5e-4") { $0.stability.penalties = [.l2(5e-4)] }
+    let norm = StudiedDefence("max-norm", kind, "each unit's weights to a norm of 2") {
       $0.stability.constraints = [.maximumNorm(2)]
     }
-    let dropout = Defence("dropout", kind, "half of the hidden units") { run in
+    let dropout = StudiedDefence("dropout", kind, "half of the hidden units") { run in
       run.network = Sequential {
         Conv2D(32, kernel: 3, activation: .relu)
         MaxPool2D(2)
@@ -157,14 +157,14 @@ struct DefenceRuns {
     }
     guard isFull else { return [l2, norm, dropout] }
     return [
-      Defence("L1", kind, "1e-5") { $0.stability.penalties = [.l1(1e-5)] }, l2,
-      Defence("elastic net", kind, "L1 1e-5 and L2 5e-4") {
+      StudiedDefence("L1", kind, "1e-5") { $0.stability.penalties = [.l1(1e-5)] }, l2,
+      StudiedDefence("elastic net", kind, "L1 1e-5 and L2 5e-4") {
         $0.stability.penalties = [.elasticNet(l1: 1e-5, l2: 5e-4)]
       }, norm,
-      Defence("spectral norm", kind, "each weight's largest singular value to 2") {
+      StudiedDefence("spectral norm", kind, "each weight's largest singular value to 2") {
         $0.stability.constraints = [.spectralNorm(2)]
       }, dropout,
-      Defence("label smoothing", kind, "0.1") {
+      StudiedDefence("label smoothing", kind, "0.1") {
         $0.loss = .softmaxCrossEntropy(labelSmoothing: 0.1)
       },
     ]

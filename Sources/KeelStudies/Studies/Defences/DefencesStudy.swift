@@ -55,7 +55,7 @@ package struct DefencesStudy: Study {
 }
 
 /// One way to keep a training upright.
-struct Defence {
+struct StudiedDefence {
   /// The five kinds that the article names.
   enum Family: String, CaseIterable {
     case clipping = "gradient clipping"
