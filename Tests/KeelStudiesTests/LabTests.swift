@@ -4,15 +4,6 @@ import KeelBackend
 import KeelStudies
 import Testing
 
-/// The devices that tests run on: the CPU device, and the first OpenCL device if there is one.
-private enum TestDevices {
-  static let all: [Device] = {
-    var devices = [Device.cpu]
-    if let openCL = try? Device.select("opencl").device { devices.append(openCL) }
-    return devices
-  }()
-}
-
 @Suite struct LabTests {
   /// The table that stands in the documentation.
   private static let committed =

@@ -1,8 +1,0 @@
-import KeelStudies
-import Testing
-
-@Suite struct StudyScaleTests {
-  @Test func scalesAreReadByName() {
-    #expect(StudyScale(rawValue: "quick") == .quick)
-  }
-}
