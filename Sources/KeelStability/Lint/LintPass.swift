@@ -35,7 +35,8 @@ extension Lint {
 extension Lint {
   /// What to do in place of a difference of outputs.
   package static let pairLossHint =
-    "name a pair loss, such as log(1 + exp(f(x-) - f(x+))): compile(pair: PairTerm(form: .logistic))"
+    "name a pair loss, such as log(1 + exp(f(x-) - f(x+))): "
+    + "compile(pair: PairTerm(form: .logistic))"
 }
 
 extension LintSubject {

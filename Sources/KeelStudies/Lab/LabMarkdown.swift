@@ -17,7 +17,8 @@ extension Lab.Result {
       "# The explosion lab", "",
       "Written by `keel lab\(scale == .quick ? " --quick" : "") --seed \(seed) --out lab.md` on "
         + "the device `\(selector)`.", "",
-      "\(catastrophes.count) small trainings that explode, each met with every defence in its usual "
+      "\(catastrophes.count) small trainings that explode, "
+        + "each met with every defence in its usual "
         + "setting: none is tuned to a catastrophe. `ok` and the final loss: the training reached "
         + "its goal. `stalled`: nothing exploded and nothing was learned. `diverged` and "
         + "`stopped` (by a policy): with the step.", "",

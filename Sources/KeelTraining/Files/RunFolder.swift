@@ -6,7 +6,8 @@ import KeelNN
 import KeelStability
 
 /// The folder of a run: `run.json`, `checkpoint.safetensors`, `history.csv`, `history.json`,
-/// `flight.json` and `report.html`. Every file is replaced as a whole: its name shows the old or the new content.
+/// `flight.json` and `report.html`. Every file is replaced as a whole: its name shows the old or
+/// the new content.
 public struct RunFolder: Sendable, Hashable {
   /// The path of the folder.
   public let path: String

@@ -3,8 +3,8 @@ import KeelNN
 import KeelReport
 import KeelStability
 
-/// The page of a run: loss, accuracy, gradient norms, what was clipped and left out and why, and with
-/// which options, on which device and by which program: one HTML file without scripts.
+/// The page of a run: loss, accuracy, gradient norms, what was clipped and left out and why, and
+/// with which options, on which device and by which program: one HTML file without scripts.
 public struct Report {
   private let history: History
   private let run: RunDescription?
@@ -179,7 +179,8 @@ public struct Report {
       return "\(history.steps.count) steps, no epoch was completed"
     }
     var text =
-      "\(last.epoch) epoch\(last.epoch == 1 ? "" : "s"), \(last.step) steps: loss \(last.loss.fixed(4))"
+      "\(last.epoch) epoch\(last.epoch == 1 ? "" : "s"), \(last.step) steps: "
+      + "loss \(last.loss.fixed(4))"
     if let accuracy = last.accuracy { text += ", accuracy \((100 * accuracy).fixed(2)) %" }
     if let loss = last.validationLoss { text += "; validation loss \(loss.fixed(4))" }
     if let accuracy = last.validationAccuracy {

@@ -1,5 +1,5 @@
-/// A message in the wire format of Protocol Buffers: fields one after the other, each with its number
-/// and the kind of its value.
+/// A message in the wire format of Protocol Buffers: fields one after the other, each with its
+/// number and the kind of its value.
 struct ProtobufMessage {
   private(set) var bytes: [UInt8] = []
 

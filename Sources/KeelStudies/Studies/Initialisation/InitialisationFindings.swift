@@ -29,7 +29,8 @@ struct InitialisationFindings {
       : "they also withstood too large a learning rate, at least in part"
     let update =
       articleUpdate.supports == .no
-      ? "The article's update does harm: it makes all weights positive and forgets what was learned."
+      ? "The article's update does harm: it makes all weights positive and forgets what was "
+        + "learned."
       : "The article's update did no clear harm here."
     return "\(start); \(later). \(update)"
   }
@@ -46,7 +47,8 @@ struct InitialisationFindings {
     let norms = good.map(start)
     return .init(
       "bounded gradients at the start", goodHold && badFail ? .yes : goodHold ? .partly : .no,
-      "the first layer's first gradient has a norm of \((norms.min() ?? 0).compact()) to \((norms.max() ?? 0).compact()) "
+      "the first layer's first gradient has a norm of \((norms.min() ?? 0).compact()) to "
+        + "\((norms.max() ?? 0).compact()) "
         + "with He, orthogonal and LSUV; "
         + bad.map { "\(start($0).compact()) with \($0.name)" }.joined(separator: ", ")
         + " in 20 layers")
