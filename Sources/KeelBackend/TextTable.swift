@@ -80,6 +80,8 @@ extension Double {
       mantissa *= 10
       exponent -= 1
     }
+    // What two decimals round up to 10 is 1 of the next power; division loses a last digit.
+    if mantissa >= 9.995 { (mantissa, exponent) = (1, exponent + 1) }
     let digits = String(exponent.magnitude)
     let power = (exponent < 0 ? "-" : "+") + (digits.count < 2 ? "0" : "") + digits
     return (sign == .minus ? "-" : "") + mantissa.fixed(2) + "e" + power

@@ -10,6 +10,8 @@ import Testing
   #expect((-Double.infinity).fixed(2) == "-inf")
   #expect(1e300.fixed(3) == "1e+300")
   #expect(1.2345e-7.compact() == "1.23e-07")
+  #expect(1e13.compact() == "1.00e+13")
+  #expect((-9.999e-8).compact() == "-1.00e-07")
   #expect(692352.grouped == "692,352")
   #expect((3 << 29).bytes == "1.5 GiB")
 }
