@@ -19,11 +19,11 @@ final class StepWatchman {
   private let loader: BatchLoader
   private let gradient: BatchGradient
   private let policy: FaultPolicy
-  private let rewind: RewindPlan
+  private let rewinder: Rewinder?
   private let recorder: FlightRecorder?
   private var skipsInARow = 0
-  private var detector: SpikeDetector?
-  private var snapshot: TrainingSnapshot?
+  /// Where the training was when the rewinder's copy was made.
+  private var keptPosition = BatchPosition(epoch: 0)
 
   init(
     _ trainer: Trainer, _ plan: FitPlan, _ loader: BatchLoader, _ gradient: BatchGradient,
@@ -34,21 +34,22 @@ final class StepWatchman {
     self.loader = loader
     self.gradient = gradient
     self.recorder = recorder
-    let stability = trainer.updater.stability
-    policy = stability.onFault
-    rewind = stability.rewind
-    guard policy == .rewind else { return }
-    detector = rewind.spikeThreshold.map { SpikeDetector(threshold: $0) }
-    snapshot = try TrainingSnapshot(trainer)
+    policy = trainer.updater.stability.onFault
+    rewinder =
+      policy == .rewind
+      ? try training { () throws(TensorError) in try Rewinder(trainer.updater) } : nil
   }
 
   /// The training is about to begin or to go on.
-  func begin() throws(TrainingError) { try snapshot?.take(trainer) }
+  func begin() throws(TrainingError) { try keep() }
 
   /// Whether steps should be read, so that what is kept is not too old.
-  var isDue: Bool {
-    guard let snapshot else { return false }
-    return trainer.updater.step >= snapshot.step + UInt64(rewind.interval)
+  var isDue: Bool { rewinder?.isDue ?? false }
+
+  private func keep() throws(TrainingError) {
+    guard let rewinder else { return }
+    try training { () throws(TensorError) in try rewinder.keep() }
+    keptPosition = trainer.position
   }
 
   /// Brings entries into the history.
@@ -80,14 +81,17 @@ final class StepWatchman {
       try note(entry, reason, .skipped)
       add(entry)
     }
-    if let snapshot, !entries.isEmpty { try snapshot.take(trainer) }
+    if !entries.isEmpty { try keep() }
     return .goOn
   }
 
   /// What went wrong in a step, if something did.
   private func fault(of entry: StepLog.Entry) -> SkipReason? {
+    if let rewinder {
+      return rewinder.fault(entry.record.outcome, norm: entry.record.gradientNorm)
+    }
     if case .skipped(let reason) = entry.record.outcome { return reason }
-    return detector?.score(entry.record.gradientNorm).map { .spike(score: $0) }
+    return nil
   }
 
   private func add(_ entry: StepLog.Entry) {
@@ -127,24 +131,22 @@ final class StepWatchman {
   private func goBack(
     from entry: StepLog.Entry, _ reason: SkipReason
   ) throws(TrainingError) {
-    guard let snapshot else { preconditionFailure("nothing to go back to") }
+    guard let rewinder else { preconditionFailure("nothing to go back to") }
     let rewinds = trainer.history.faults.count { $0.response != .skipped }
-    guard rewinds < rewind.maximum else { try stop(at: entry, reason, after: rewinds) }
-    switch rewind.response {
-    case .skipBatch: try note(entry, reason, .rewound(to: snapshot.step))
+    guard rewinds < rewinder.plan.maximum else { try stop(at: entry, reason, after: rewinds) }
+    switch rewinder.plan.response {
+    case .skipBatch: try note(entry, reason, .rewound(to: rewinder.step))
     case .shrinkLearningRate(let factor):
-      try note(entry, reason, .slowed(to: snapshot.step, factor: factor))
+      try note(entry, reason, .slowed(to: rewinder.step, factor: factor))
     }
-    try snapshot.restore(trainer)
-    trainer.history = trainer.history.until(step: snapshot.step)
-    switch rewind.response {
-    case .shrinkLearningRate(let factor): trainer.updater.learningRate *= factor
-    case .skipBatch:
-      let place = place(of: entry)
-      let end = min(place.step + plan.gradientAccumulation, plan.batchesPerEpoch)
-      for batch in place.step..<end {
-        trainer.excluded.insert(BatchPosition(epoch: place.epoch, step: batch))
-      }
+    try training { () throws(TensorError) in try rewinder.goBack() }
+    trainer.position = keptPosition
+    trainer.history = trainer.history.until(step: rewinder.step)
+    guard case .skipBatch = rewinder.plan.response else { return }
+    let place = place(of: entry)
+    let end = min(place.step + plan.gradientAccumulation, plan.batchesPerEpoch)
+    for batch in place.step..<end {
+      trainer.excluded.insert(BatchPosition(epoch: place.epoch, step: batch))
     }
   }
 

@@ -42,9 +42,11 @@ import Testing
   /// Closed forms: gradients to a tolerance, steps of failure exactly.
   @Test(arguments: TestDevices.all) func theoryHolds(_ device: Device) throws {
     let result = try lab([], ["none"], device).run()
-    #expect(result.claims.count == 10)
+    #expect(result.claims.count == 12)
     for claim in result.claims { #expect(claim.holds, "\(claim)") }
-    for name in ["quadratic", "deep-linear", "softmax", "half", "poison", "article-init"] {
+    for name in [
+      "quadratic", "deep-linear", "lstm-100", "softmax", "half", "poison", "article-init",
+    ] {
       let steps = result.claims.filter {
         $0.catastrophe == name && $0.quantity == "step of failure"
       }
@@ -62,6 +64,33 @@ import Testing
       updates += 1
     }
     #expect(cell.failedAt == updates + 1)
+  }
+
+  /// What keeps an LSTM upright over 100 steps does so on every device: weights that do not grow
+  /// gradients, a forget gate that forgets, and limits.
+  @Test(arguments: [
+    ("lstm-100", ["orthogonal", "he"], ["global-norm", "forget-bias"]),
+    ("lstm-forget", ["forget-bias"], ["skip", "orthogonal"]),
+  ])
+  func gatedRecurrenceIsSavedAlikeOnEveryDevice(
+    _ name: String, _ saving: [String], _ useless: [String]
+  ) throws {
+    var first: [String] = []
+    for device in TestDevices.all {
+      let result = try lab([name], ["none", "global-norm"] + saving + useless, device).run()
+      for defence in saving {
+        #expect(result.cell(name, defence)?.verdict == .survived, "\(defence) on \(device)")
+      }
+      for defence in ["none"] + useless {
+        let verdict = result.cell(name, defence)?.verdict
+        #expect(verdict == .diverged || verdict == .stopped, "\(defence) on \(device)")
+      }
+      let verdicts = result.cells.map { "\($0.defence) \($0.verdict) \($0.failedAt ?? 0)" }
+      if first.isEmpty { first = verdicts }
+      #expect(verdicts == first)
+    }
+    // A limit on the norm keeps what is finite upright.
+    #expect(first.contains("global-norm stalled 0") == (name == "lstm-forget"))
   }
 
   @Test func twoRunsAreEqual() throws {

@@ -49,6 +49,28 @@ import Testing
     }
   }
 
+  /// What Deadly Flip remembers goes back as well: a layer rests after an exchange, unless the
+  /// exchange was undone.
+  @Test func rewindingUndoesWhatDeadlyFlipRemembers() throws {
+    func trainer(_ policy: FaultPolicy) throws -> Trainer {
+      let flip = try DeadlyFlip(.incoming, volatile: 1e-2, calm: 9e-3, period: 1, cooldown: 2)
+      return try Model(Models.mlp(hidden: [8], classes: 4), input: [8, 8, 1], seed: 7).compile(
+        optimizer: .adam(learningRate: 3e-3), loss: .softmaxCrossEntropy(),
+        stability: Stability(onFault: policy, rewind: RewindPlan(interval: 7), flip: flip))
+    }
+    let data = try Self.poisoned()
+    let going = try trainer(.rewind)
+    try going.fit(data, epochs: 3, batchSize: 8)
+    #expect(going.history.faults.count == 3)
+    let spared = try trainer(.skipStep)
+    spared.excluded = going.excluded
+    try spared.fit(data, epochs: 3, batchSize: 8)
+    let counters = try #require(spared.updater.techniques.flip?.counters)
+    #expect(counters.flips > 2 && counters.resting > 2, "\(counters)")
+    #expect(going.updater.techniques.flip?.counters == counters)
+    #expect(try TestData.bits(going.model) == TestData.bits(spared.model))
+  }
+
   @Test(arguments: TestDevices.all) func spikesAreRewound(_ device: Device) throws {
     let data = try Self.poisoned(3e3, examples: 320, place: 291)
     func trainer(_ stability: Stability) throws -> Trainer {

@@ -16,6 +16,8 @@ package struct Catastrophe: Sendable {
     static let half = Traits(rawValue: 4)
     /// Its loss is a softmax written out.
     static let softmax = Traits(rawValue: 8)
+    /// Its hidden layer has forget gates.
+    static let gated = Traits(rawValue: 16)
   }
 
   /// What users call it.
@@ -36,6 +38,8 @@ struct LabSetting {
   var device: Device
   var seed: UInt64
   var normalization = Normalization.none
+  /// Where the bias of forget gates begins, unless the catastrophe says.
+  var forgetBias: Float?
 
   /// Numbers of the experiment's own, in -1 ..< 1: the same on every device.
   func numbers(_ count: Int, stream: Int) -> [Float] {

@@ -7,7 +7,8 @@ import KeelStability
 extension Catastrophe {
   /// All of them, those first whose failure has a closed form.
   package static let all: [Catastrophe] = [
-    quadratic, deepLinear, recurrent, softmax, half, poison, outlier, articleInit, deepRelu,
+    quadratic, deepLinear, recurrent, gated, forget, softmax, half, poison, outlier, articleInit,
+    deepRelu,
   ]
 
   /// Plain descent on sum of lambda_i / 2 * w_i^2 with a rate above 2 / lambda_max: the error of
@@ -101,45 +102,6 @@ extension Catastrophe {
         .first(
           "first gradient norm", norm, tolerance: 1e-4,
           formula: "2/n² (ρ^L - c) ρ^(L-1) √(nL)", measure: { _, report in Double(report.norm) }),
-      ])
-  }
-
-  /// A linear recurrent network over 100 steps whose recurrent weight is rho * Q: the gradient of
-  /// the state at time t is rho^(T - t) times that of the last.
-  static let recurrent = Catastrophe(
-    name: "rnn-100",
-    summary: "a recurrent network over 100 time steps whose recurrent weight is 1.05 times an "
-      + "orthogonal matrix: gradients grow by 1.05 per step back in time",
-    traits: [.hiddenLayers, .recurrent], isDeep: true
-  ) { (setting) throws(TensorError) in
-    let (count, steps, features, spectralRadius) = (8, 100, 2, 1.05)
-    let taps = GradientTaps()
-    let layers: [any Layer] =
-      [
-        SimpleRNN(
-          8, activation: .identity,
-          recurrentInitializer: .orthogonal(gain: Float(spectralRadius))
-        ).tapped(taps)
-      ] + setting.normalizing(.identity) + [Dense(1)]
-    let model = try Model(
-      Sequential(layers), input: [steps, features], device: setting.device, seed: setting.seed)
-    let inputs = setting.numbers(count * steps * features, stream: 1)
-    // What is to be learned: the last value of the first feature.
-    let targets = (0..<count).map { inputs[(($0 + 1) * steps - 1) * features] }
-    let batch = LabBatch(
-      input: try Tensor(inputs, shape: [count, steps, features], on: setting.device),
-      target: try Tensor(targets, shape: [count, 1], on: setting.device))
-    let growth = (1..<steps).reduce(1.0) { product, _ in product * spectralRadius }
-    return Experiment(
-      model: model, optimizer: .sgd(learningRate: 0.05), batches: [batch], steps: 60, bound: 1e9,
-      goal: Experiment.trivialLoss(targets) * 0.9, loss: Experiment.squaredError,
-      theory: [
-        .first(
-          "‖∂L/∂h₁‖ / ‖∂L/∂h₁₀₀‖", growth, tolerance: 1e-3, formula: "ρ^(T-1)",
-          measure: { (_, _) throws(TensorError) in
-            let norms = try taps.norms()
-            return Double(norms[0]) / Double(norms[steps - 1])
-          })
       ])
   }
 

@@ -15,6 +15,8 @@ package struct Defence: Sendable {
     case equity
     case flip(DeadlyFlip.Mode)
     case shrinkAndPerturb
+    case periodicShrink(Float, every: Int)
+    case forgetBias(Float)
     case stableSoftmax
   }
 
@@ -112,6 +114,10 @@ package struct Defence: Sendable {
       summary: "w ← w / 2 + noise of the initialiser's size, 20 times before training",
       measure: .shrinkAndPerturb),
     Defence(
+      name: "shrink-often",
+      summary: "w ← 0.9 w + noise of the initialiser's size, after every tenth step",
+      measure: .periodicShrink(0.9, every: 10)),
+    Defence(
       name: "l2", summary: "0.01 / 2 · Σ w² added to the loss",
       measure: .stability(Stability(onFault: .raise, penalties: [.l2(0.01)]))),
     Defence(
@@ -135,6 +141,9 @@ package struct Defence: Sendable {
     Defence(
       name: "flip-permute", summary: "exchange a volatile unit and a calm one altogether",
       measure: .flip(.permutation)),
+    Defence(
+      name: "forget-bias", summary: "the bias of forget gates begins at 1",
+      measure: .forgetBias(1), isInQuickForm: true),
     Defence(
       name: "stable-softmax", summary: "the logarithm of the softmax as one operation",
       measure: .stableSoftmax),
@@ -162,9 +171,11 @@ package struct Defence: Sendable {
       if isRecurrent {
         return "the units of a recurrent layer are tied to themselves through time"
       }
+    case .forgetBias:
+      if !traits.contains(.gated) { return "there is no forget gate" }
     case .stableSoftmax:
       if !traits.contains(.softmax) { return "no softmax is written out" }
-    case .schedule, .mirror, .initializer, .shrinkAndPerturb: break
+    case .schedule, .mirror, .initializer, .shrinkAndPerturb, .periodicShrink: break
     }
     return nil
   }

@@ -11,9 +11,12 @@ final class LabRun {
   private let experiment: Experiment
   private let updater: Updater
   private let perExample: PerExampleClip?
-  private let flips: DeadlyFlipStage?
-  private let equity: EquityStage?
-  private var rewinder: LabRewinder?
+  private let rewinder: Rewinder?
+  /// Where the training was when the rewinder's copy was made.
+  private var keptPosition = 0
+  /// Positions that are left out, since going back found them to be bad.
+  private var excluded: Set<Int> = []
+  private var rewinds = 0
 
   private var position = 0
   private var crossedAt: Int?
@@ -29,6 +32,7 @@ final class LabRun {
     self.defence = defence
     var setting = setting
     if case .normalization(let kind) = defence.measure { setting.normalization = kind }
+    if case .forgetBias(let bias) = defence.measure { setting.forgetBias = bias }
     var experiment = try catastrophe.make(setting)
     if case .stableSoftmax = defence.measure { experiment.loss = LabRun.stableSoftmax }
     let (stability, schedule) = try LabRun.prepare(&experiment, defence)
@@ -39,21 +43,8 @@ final class LabRun {
     perExample = try stability.clip.perExampleLimit.map { (limit) throws(TensorError) in
       try PerExampleClip(limit, model: model)
     }
-    if case .flip(let mode) = defence.measure {
-      let stage = DeadlyFlipStage(try DeadlyFlip(mode, period: 1, cooldown: 1))
-      try stage.trainingBegins(model: model, step: 0)
-      flips = stage
-    } else {
-      flips = nil
-    }
-    if case .equity = defence.measure {
-      equity = try EquityStage(EquityTransform(), ifImbalanceAbove: 32, every: 1)
-    } else {
-      equity = nil
-    }
-    if stability.onFault == .rewind {
-      rewinder = try LabRewinder(stability.rewind, updater, model)
-    }
+    rewinder = stability.onFault == .rewind ? try Rewinder(updater) : nil
+    try rewinder?.keep()
   }
 
   private static func stableSoftmax(
@@ -80,12 +71,16 @@ final class LabRun {
     case .lsuv: try model.initializeLSUV(on: first.input)
     case .shrinkAndPerturb:
       try ShrinkAndPerturb.recommended(shrink: 0.5).initialize(model, times: 20)
+    case .periodicShrink(let factor, let period):
+      stability.shrink = try .recommended(shrink: factor, every: period)
     case .equity:
       let loss = experiment.loss
       try EquityTransform().prepare(model) { (pass) throws(TensorError) in
         try loss(model(first.input, pass), first.target, 1)
       }
-    case .normalization, .flip, .stableSoftmax: break
+      stability.equity = PeriodicEquity(try EquityTransform(), ifImbalanceAbove: 32, every: 1)
+    case .flip(let mode): stability.flip = try DeadlyFlip(mode, period: 1, cooldown: 1)
+    case .normalization, .forgetBias, .stableSoftmax: break
     }
     return (stability, schedule)
   }
@@ -94,7 +89,7 @@ final class LabRun {
   func run() throws(TensorError) -> LabCell {
     while position < experiment.steps, stoppedAt == nil {
       position += 1
-      if rewinder?.excluded.contains(position) == true { continue }
+      if excluded.contains(position) { continue }
       try step(experiment.batches[(position - 1) % experiment.batches.count])
     }
     let final = try finalLoss()
@@ -132,16 +127,29 @@ final class LabRun {
     if position == 1 { try claimFirst(report) }
     largestNorm = report.norm.isFinite ? max(largestNorm, Double(report.norm)) : .infinity
     if crossedAt == nil, !batch.isBad, !(value <= experiment.bound) { crossedAt = position }
-    if try rewinder?.review(report, updater, experiment.model, &position) == .stop {
-      stoppedAt = position
-    } else if rewinder == nil, case .skipped = report.outcome, try updater.isHalted() {
-      stoppedAt = position
+    try review(report)
+  }
+
+  /// Does what the policy says about the step just taken.
+  private func review(_ report: StepReport) throws(TensorError) {
+    guard let rewinder else {
+      if case .skipped = report.outcome, try updater.isHalted() { stoppedAt = position }
+      return
     }
-    let step = updater.step
-    try flips?.stepEnded(
-      model: experiment.model, moments: updater.pipeline.moments, step: step)
-    try equity?.stepEnded(
-      model: experiment.model, moments: updater.pipeline.moments, step: step)
+    guard rewinder.fault(report.outcome, norm: report.norm) != nil else {
+      guard rewinder.isDue else { return }
+      try rewinder.keep()
+      keptPosition = position
+      return
+    }
+    guard rewinds < rewinder.plan.maximum else {
+      stoppedAt = position
+      return
+    }
+    rewinds += 1
+    if case .skipBatch = rewinder.plan.response { excluded.insert(position) }
+    try rewinder.goBack()
+    position = keptPosition
   }
 
   private func gradient(_ batch: LabBatch, _ scale: Float) throws(TensorError) -> Tensor {
