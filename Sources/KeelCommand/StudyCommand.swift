@@ -28,6 +28,9 @@ struct StudyCommand: ParsableCommand {
     help: "Selects first weights, the order of examples and everything else that is random.")
   var seed: UInt64 = 0
 
+  @Flag(help: "Writes the numbers alone, without those of curves: what is compared.")
+  var noCurves = false
+
   @Option(help: ArgumentHelp("The folder of the page and the numbers.", valueName: "dir"))
   var out = "studies"
 
@@ -47,11 +50,17 @@ struct StudyCommand: ParsableCommand {
     defer { line.clear() }
     let result = try study.run(setting)
     let base = "\(out)/\(study.name)"
-    try DataFile.write(result.json, to: base + ".json")
-    try DataFile.write(Array(StudyPage(study, result).html.utf8), to: base + ".html")
+    var written = [base + ".json"]
+    if noCurves {
+      try DataFile.write(result.withoutCurves.json, to: base + ".json")
+    } else {
+      try DataFile.write(result.json, to: base + ".json")
+      try DataFile.write(Array(StudyPage(study, result).html.utf8), to: base + ".html")
+      written.insert(base + ".html", at: 0)
+    }
     line.clear()
     show(study, result)
-    print("\nwritten: \(base).html, \(base).json")
+    print("\nwritten: \(written.joined(separator: ", "))")
   }
 
   private func list() {

@@ -3,6 +3,15 @@ import KeelBackend
 
 /// Numbers as colours in rows and columns, on a logarithmic scale; what is not finite stands out.
 package struct HeatMap: Figure {
+  /// What has a text under the pointer.
+  package enum Tips {
+    /// Each cell its number. Texts are then most of the file: of very many cells none has one, for
+    /// nobody points at one of them.
+    case cells
+    /// Each row its smallest and its largest number: the file is several times smaller.
+    case rows
+  }
+
   private static let width = 920.0
   private static let (top, bottom) = (34.0, 58.0)
   private let title: String
@@ -11,6 +20,7 @@ package struct HeatMap: Figure {
   private let values: [[Double]]
   private let texts: [[String]]?
   private let across: String
+  private let tips: Tips
   package let caption: String
   package let isWide = true
 
@@ -18,9 +28,10 @@ package struct HeatMap: Figure {
   ///   - columns: the name of each column; of many, some are shown.
   ///   - values: for each row, a number for each column; 0 counts as the smallest.
   ///   - texts: what stands in the cells, if anything.
+  ///   - tips: whether cells or rows say their numbers when pointed at.
   package init(
     _ title: String, rows: [String], columns: [String], _ values: [[Double]],
-    texts: [[String]]? = nil, across: String = "", caption: String = ""
+    texts: [[String]]? = nil, across: String = "", tips: Tips = .cells, caption: String = ""
   ) {
     self.title = title
     self.rows = rows
@@ -28,6 +39,7 @@ package struct HeatMap: Figure {
     self.values = values
     self.texts = texts
     self.across = across
+    self.tips = tips
     self.caption = caption
   }
 
@@ -39,32 +51,100 @@ package struct HeatMap: Figure {
     let nameWidth = min(230, 16 + 7 * Double(rows.map(\.count).max() ?? 0))
     let cell = (HeatMap.width - nameWidth - 10) / Double(max(columns.count, 1))
     let range = logarithmicRange
-    // Texts under the pointer are most of the file; of very many cells nobody points at one.
-    let hasTips = rows.count * columns.count <= 4000
+    let thickness = rowHeight - (rowHeight > 12 ? 1 : 0)
     for (row, name) in rows.enumerated() {
       let y = HeatMap.top + rowHeight * Double(row)
       document.text(
         String(name.suffix(32)), x: nameWidth - 6, y: y + rowHeight / 2 + 4, anchor: .end,
         size: rowHeight < 13 ? 9 : 12)
-      for column in columns.indices {
-        guard row < values.count, column < values[row].count else { continue }
-        let value = values[row][column]
-        let x = nameWidth + cell * Double(column)
-        // A hair wider than the cell: no ground shows between cells.
-        document.rectangle(
-          x: x, y: y, width: cell + 0.3, height: rowHeight - (rowHeight > 12 ? 1 : 0),
-          fill: color(value, range),
-          tip: hasTips ? "\(name), \(columns[column]): \(value.compact())" : nil)
-        if let text = texts?[row][column] {
-          document.text(
-            text, x: x + cell / 2, y: y + 17, anchor: .middle, size: 11,
-            fill: ink(value, range))
-        }
-      }
     }
+    let places = Places(left: nameWidth, cell: cell, row: rowHeight, thickness: thickness)
+    switch tips {
+    case .cells: cells(&document, places, range)
+    case .rows: bars(&document, places, range)
+    }
+    texts(&document, places, range)
     labels(&document, nameWidth, cell, y: HeatMap.top + rowHeight * Double(rows.count))
     legend(&document, range, y: height - 14, left: nameWidth)
     return document
+  }
+
+  /// Where cells stand.
+  private struct Places {
+    var left: Double
+    var cell: Double
+    var row: Double
+    var thickness: Double
+
+    func x(_ column: Int) -> Double { left + cell * Double(column) }
+    func y(_ row: Int) -> Double { HeatMap.top + self.row * Double(row) }
+    /// A hair wider than the cells: no ground shows between them.
+    func width(_ cells: Int) -> Double { cell * Double(cells) + 0.3 }
+  }
+
+  /// The numbers of a row that have a column.
+  private func numbers(_ row: Int) -> ArraySlice<Double> {
+    row < values.count ? values[row].prefix(columns.count) : []
+  }
+
+  /// An element for each cell.
+  private func cells(
+    _ document: inout SVGDocument, _ places: Places, _ range: ClosedRange<Double>
+  ) {
+    let hasTips = rows.count * columns.count <= 4000
+    for (row, name) in rows.enumerated() {
+      for (column, value) in numbers(row).enumerated() {
+        document.rectangle(
+          x: places.x(column), y: places.y(row), width: places.width(1),
+          height: places.thickness, fill: color(value, range),
+          tip: hasTips ? "\(name), \(columns[column]): \(value.compact())" : nil)
+      }
+    }
+  }
+
+  /// An element for each colour, of which 64 are as good as all, and one for each row's tip.
+  private func bars(
+    _ document: inout SVGDocument, _ places: Places, _ range: ClosedRange<Double>
+  ) {
+    var order: [String] = []
+    var bars: [String: [(x: Double, y: Double, width: Double)]] = [:]
+    for row in rows.indices {
+      var column = 0
+      let colors = numbers(row).map { color($0, range, levels: 64) }
+      while column < colors.count {
+        let end = colors[column...].firstIndex { $0 != colors[column] } ?? colors.count
+        if bars[colors[column]] == nil { order.append(colors[column]) }
+        bars[colors[column], default: []].append(
+          (places.x(column), places.y(row), places.width(end - column)))
+        column = end
+      }
+    }
+    for color in order {
+      document.bars(bars[color] ?? [], height: places.thickness, color: color)
+    }
+    for (row, name) in rows.enumerated() {
+      guard let first = numbers(row).first else { continue }
+      let (low, high) = numbers(row).reduce((first, first)) { range, value in
+        // What is not a number is the largest of all.
+        (min(range.0, value), value.isNaN || range.1.isNaN ? .nan : max(range.1, value))
+      }
+      document.tip(
+        "\(name): \(low.compact()) to \(high.compact())", x: places.left, y: places.y(row),
+        width: places.width(numbers(row).count), height: places.thickness)
+    }
+  }
+
+  private func texts(
+    _ document: inout SVGDocument, _ places: Places, _ range: ClosedRange<Double>
+  ) {
+    guard let texts else { return }
+    for row in rows.indices {
+      for (column, value) in numbers(row).enumerated() {
+        document.text(
+          texts[row][column], x: places.x(column) + places.cell / 2, y: places.y(row) + 17,
+          anchor: .middle, size: 11, fill: ink(value, range))
+      }
+    }
   }
 
   private func labels(
@@ -107,8 +187,13 @@ package struct HeatMap: Figure {
     return (log10(value) - range.lowerBound) / (range.upperBound - range.lowerBound)
   }
 
-  private func color(_ value: Double, _ range: ClosedRange<Double>) -> String {
-    value.isFinite ? HeatMap.ramp(place(value, range)) : ReportStyle.bad
+  /// - Parameter levels: how many different colours there may be; 0 for any number.
+  private func color(
+    _ value: Double, _ range: ClosedRange<Double>, levels: Double = 0
+  ) -> String {
+    guard value.isFinite else { return ReportStyle.bad }
+    let exact = place(value, range)
+    return HeatMap.ramp(levels > 1 ? (exact * (levels - 1)).rounded() / (levels - 1) : exact)
   }
 
   private func ink(_ value: Double, _ range: ClosedRange<Double>) -> String {

@@ -131,7 +131,7 @@ package struct LineChart: Figure {
         spots, stroke: color, width: curve.isFaint ? 1 : 2.2, opacity: curve.isFaint ? 0.45 : 1,
         isDashed: curve.isDashed)
       guard !curve.isFaint, spots.count <= 24 else { continue }
-      for spot in spots { document.circle(spot, radius: 3, fill: color) }
+      document.dots(spots, radius: 3, color: color)
     }
   }
 

@@ -5,6 +5,9 @@ import KeelBackend
 package struct SVGDocument {
   enum Anchor: String { case start, middle, end }
 
+  /// The size of a text that asks for no other.
+  static let textSize = 13
+
   private let width: Double
   private let height: Double
   private let title: String
@@ -27,6 +30,23 @@ package struct SVGDocument {
       tip.map { "\(start)><title>\(ReportStyle.escaped($0))</title></rect>" } ?? start + "/>")
   }
 
+  /// Bars of one height and one colour as one element, however many they are.
+  ///
+  /// - Parameter bars: the upper left corner and the width of each.
+  mutating func bars(
+    _ bars: [(x: Double, y: Double, width: Double)], height: Double, color: String
+  ) {
+    let text = bars.map { "M\(number($0.x)) \(number($0.y + height / 2))h\(number($0.width))" }
+    elements.append(
+      "<path d=\"\(text.joined())\" stroke-width=\"\(number(height))\" "
+        + "style=\"stroke:\(color)\"/>")
+  }
+
+  /// A place without colour that has a text under the pointer.
+  mutating func tip(_ text: String, x: Double, y: Double, width: Double, height: Double) {
+    rectangle(x: x, y: y, width: width, height: height, fill: "transparent", tip: text)
+  }
+
   mutating func line(_ from: (Double, Double), _ to: (Double, Double), stroke: String) {
     elements.append(
       "<line x1=\"\(number(from.0))\" y1=\"\(number(from.1))\" x2=\"\(number(to.0))\" "
@@ -40,23 +60,29 @@ package struct SVGDocument {
     let text = points.map { "\(number($0.0)),\(number($0.1))" }.joined(separator: " ")
     elements.append(
       "<polyline points=\"\(text)\" fill=\"none\" style=\"stroke:\(stroke)\" "
-        + "stroke-width=\"\(number(width))\" stroke-opacity=\"\(number(opacity))\""
-        + (isDashed ? " stroke-dasharray=\"6 4\"" : "") + " stroke-linejoin=\"round\"/>")
+        + "stroke-width=\"\(number(width))\""
+        + (opacity == 1 ? "" : " stroke-opacity=\"\(number(opacity))\"")
+        + (isDashed ? " stroke-dasharray=\"6 4\"" : "") + "/>")
   }
 
-  mutating func circle(_ center: (Double, Double), radius: Double, fill: String) {
+  /// Round dots of one colour as one element: lines of no length with round ends.
+  mutating func dots(_ centers: [(Double, Double)], radius: Double, color: String) {
+    guard !centers.isEmpty else { return }
+    let text = centers.map { "M\(number($0.0)) \(number($0.1))h0" }.joined()
     elements.append(
-      "<circle cx=\"\(number(center.0))\" cy=\"\(number(center.1))\" r=\"\(number(radius))\" "
-        + "style=\"fill:\(fill)\"/>")
+      "<path d=\"\(text)\" stroke-linecap=\"round\" stroke-width=\"\(number(2 * radius))\" "
+        + "style=\"stroke:\(color)\"/>")
   }
 
   mutating func text(
-    _ text: String, x: Double, y: Double, anchor: Anchor = .start, size: Int = 13,
+    _ text: String, x: Double, y: Double, anchor: Anchor = .start, size: Int = SVGDocument.textSize,
     fill: String = ReportStyle.ink, isBold: Bool = false
   ) {
     elements.append(
-      "<text x=\"\(number(x))\" y=\"\(number(y))\" text-anchor=\"\(anchor.rawValue)\" "
-        + "font-size=\"\(size)\" style=\"fill:\(fill)\""
+      "<text x=\"\(number(x))\" y=\"\(number(y))\""
+        + (anchor == .start ? "" : " text-anchor=\"\(anchor.rawValue)\"")
+        + (size == SVGDocument.textSize ? "" : " font-size=\"\(size)\"")
+        + (fill == ReportStyle.ink ? "" : " style=\"fill:\(fill)\"")
         + (isBold ? " font-weight=\"bold\"" : "") + ">\(ReportStyle.escaped(text))</text>")
   }
 
@@ -69,15 +95,17 @@ package struct SVGDocument {
   private func opened(_ style: String) -> String {
     "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" "
       + "viewBox=\"0 0 \(number(width)) \(number(height))\" "
-      + "font-family=\"system-ui, sans-serif\">\n"
+      + "font-family=\"system-ui, sans-serif\" font-size=\"\(SVGDocument.textSize)\" "
+      + "stroke-linejoin=\"round\" style=\"fill:\(ReportStyle.ink)\">\n"
       + "<title>\(ReportStyle.escaped(title))</title>\n" + style
       + elements.joined(separator: "\n") + "\n</svg>\n"
   }
 
-  /// Two decimals; what is not finite would make the file invalid.
+  /// One decimal, which is less than a point on a screen; what is not finite would make the file
+  /// invalid.
   private func number(_ value: Double) -> String {
     guard value.isFinite else { return "0" }
-    let text = value.fixed(2)
-    return text.hasSuffix(".00") ? String(text.dropLast(3)) : text
+    let text = value.fixed(1)
+    return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
   }
 }

@@ -31,6 +31,24 @@ import Testing
     #expect(HeatMap("none", rows: [], columns: [], []).svg.contains("</svg>"))
   }
 
+  /// With tips for rows a colour is one element, however many cells have it; nothing is lost.
+  @Test func heatMapsOfRowsAreSmall() {
+    let rows = (0..<30).map { "row \($0)" }
+    var values = rows.indices.map { row in (0..<40).map { Double(1 + row + $0) } }
+    values[3][5] = .nan
+    values[4] = [2, 8]
+    func svg(_ tips: HeatMap.Tips) -> String {
+      HeatMap("norms", rows: rows, columns: (1...40).map { "\($0)" }, values, tips: tips).svg
+    }
+    let (small, large) = (svg(.rows), svg(.cells))
+    #expect(small.utf8.count < large.utf8.count / 3)
+    #expect(small.split(separator: "<path").count - 1 <= 65)
+    #expect(small.contains("<title>row 0: 1.00 to 40.0</title>"))
+    #expect(small.contains("<title>row 4: 2.00 to 8.00</title>"))
+    #expect(small.split(separator: "stroke:var(--bad)").count == 2)
+    #expect(small.count { $0 == "<" } == small.count { $0 == ">" })
+  }
+
   @Test func pagesStandAlone() {
     var page = Page(title: "A <run>", subtitle: "one & two")
     page.heading("Numbers")

@@ -90,6 +90,21 @@ private func setting(_ device: Device = .cpu, seed: UInt64 = 1) throws -> StudyS
     #expect(back["calm"] == result["calm"])
   }
 
+  /// Lists of numbers stand in one line, and what is only plotted can be left out.
+  @Test func filesAreSmall() throws {
+    let result = try TinyStudy().run(setting())
+    let text = String(decoding: try result.json, as: UTF8.self)
+    let lines = text.split(separator: "\n")
+    #expect(lines.contains { $0.contains("\"total\":[") && $0.contains("]") })
+    #expect(lines.contains { $0.trimmingPrefix(while: { $0 == " " }).hasPrefix("{\"accuracy\":") })
+    #expect(text.utf8.count < 40_000)
+    let short = result.withoutCurves
+    #expect(short.findings == result.findings && short.measurements == result.measurements)
+    #expect(short.variants.allSatisfy { $0.curve.isEmpty && $0.trace.total.isEmpty })
+    #expect(try short.json.count < result.json.count / 2)
+    #expect(try StudyResult(json: short.json).json == short.json)
+  }
+
   @Test func pagesAreWellFormed() throws {
     let study = TinyStudy()
     let result = try study.run(setting())
@@ -115,6 +130,8 @@ private func setting(_ device: Device = .cpu, seed: UInt64 = 1) throws -> StudyS
     #expect(Double.infinity.sixDigits == .infinity)
     #expect(Double.nan.sixDigits.isNaN)
     #expect(1e300.sixDigits == 1e300)
+    #expect(123_456.789.fourDigits == 123_500)
+    #expect(0.000_012_345_678_9.fourDigits == 0.000_012_35)
   }
 
   @Test func studiesHaveNamesOfTheirOwn() {

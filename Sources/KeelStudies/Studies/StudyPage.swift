@@ -134,7 +134,7 @@ package struct StudyPage {
     }
     return HeatMap(
       "norm of all gradients", rows: variants.map(\.name), columns: longest.map { "\($0)" },
-      values, across: "step",
+      values, across: "step", tips: .rows,
       caption: "Before clipping. A row that ends early is of a training that had diverged.")
   }
 
@@ -142,6 +142,7 @@ package struct StudyPage {
     HeatMap(
       "gradient norm of each weight: \(variant.name)", rows: variant.trace.weights,
       columns: variant.trace.steps.map { "\($0)" }, variant.trace.norms, across: "step",
+      tips: .rows,
       caption: "\(variant.options); before clipping.")
   }
 }

@@ -1,5 +1,3 @@
-import FoundationEssentials
-
 /// What a study found. Holds no times, paths or names of machines, so that files can be compared.
 package struct StudyResult: Hashable, Sendable, Codable {
   /// Whether numbers support a claim.
@@ -64,7 +62,7 @@ package struct StudyResult: Hashable, Sendable, Codable {
     data = setting.dataText
     device = setting.deviceClass
     self.method = method
-    self.variants = variants
+    self.variants = variants.map(\.withoutHiddenGradients)
     self.measurements = measurements
     self.details = details
     self.verdict = verdict
@@ -76,25 +74,6 @@ package struct StudyResult: Hashable, Sendable, Codable {
 }
 
 extension StudyResult {
-  /// The file: the same bytes for the same result.
-  package var json: [UInt8] {
-    get throws {
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-      encoder.nonConformingFloatEncodingStrategy = .convertToString(
-        positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-      return Array(try encoder.encode(self)) + [UInt8(ascii: "\n")]
-    }
-  }
-
-  /// Reads a file.
-  package init(json: [UInt8]) throws {
-    let decoder = JSONDecoder()
-    decoder.nonConformingFloatDecodingStrategy = .convertFromString(
-      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-    self = try decoder.decode(StudyResult.self, from: Data(json))
-  }
-
   /// What must be the same on every device: names, outcomes, whether measurements hold, and
   /// findings, without numbers.
   package var findings: [String] {

@@ -134,6 +134,10 @@ extension StudyVariant {
     largestGradientNorm = isFinite ? (norms.max() ?? 0).sixDigits : .infinity
     let clipped = steps.count { if case .clipped = $0.outcome { true } else { false } }
     engagementRate = (Double(clipped) / Double(max(steps.count, 1))).sixDigits
+    if !run.stability.clip.stages.isEmpty {
+      let left = steps.prefix { $0.epoch == 1 }.map { Double($0.clippedNorm) }.sorted()
+      firstClippedNorm = left.isEmpty ? nil : left[left.count / 2].fourDigits
+    }
     skippedSteps = steps.count { !$0.outcome.changesParameters }
     let diverged = failedStep ?? StudyVariant.divergence(of: steps)
     if let diverged {
@@ -145,9 +149,9 @@ extension StudyVariant {
     }
     curve = history.epochs.map { epoch in
       Point(
-        epoch: epoch.epoch, loss: epoch.loss.sixDigits, accuracy: (epoch.accuracy ?? 0).sixDigits,
-        testAccuracy: (epoch.validationAccuracy ?? 0).sixDigits,
-        engagement: epoch.clippedFraction.sixDigits)
+        epoch: epoch.epoch, loss: epoch.loss.fourDigits, accuracy: (epoch.accuracy ?? 0).fourDigits,
+        testAccuracy: (epoch.validationAccuracy ?? 0).fourDigits,
+        engagement: epoch.clippedFraction.fourDigits)
     }
     trace = Trace(history)
   }

@@ -29,7 +29,7 @@ package struct StudySection: Hashable, Sendable, Codable {
     package init(_ name: String, _ points: [(x: Double, y: Double)], isDashed: Bool = false) {
       self.name = name
       x = points.map(\.x)
-      y = points.map(\.y.sixDigits)
+      y = points.map(\.y.fourDigits)
       self.isDashed = isDashed
     }
   }

@@ -72,6 +72,8 @@ package struct StudyVariant: Hashable, Sendable, Codable {
   package var largestGradientNorm: Double
   /// The part of all steps whose gradients were clipped.
   package var engagementRate: Double
+  /// The median over the first epoch of the norm that clipping left; nil where nothing clips.
+  package var firstClippedNorm: Double?
   /// Steps that were left out.
   package var skippedSteps: Int
   package var outcome: Outcome
@@ -83,18 +85,36 @@ package struct StudyVariant: Hashable, Sendable, Codable {
 
 extension Double {
   /// The nearest number of six digits: what is worth keeping in a file.
-  package var sixDigits: Double {
+  package var sixDigits: Double { rounded(toDigits: 6) }
+
+  /// The nearest number of four digits: what can be seen in a curve.
+  package var fourDigits: Double { rounded(toDigits: 4) }
+
+  private func rounded(toDigits digits: Int) -> Double {
     // Of all NaN the one without a sign, which differs between devices.
     guard !isNaN else { return .nan }
     guard isFinite, self != 0 else { return self }
-    let places = 5 - Int(log10(magnitude).rounded(.down))
+    let places = digits - 1 - Int(log10(magnitude).rounded(.down))
     guard places.magnitude <= 22 else { return self }
     let power = pow(10, Double(places.magnitude))
     return places >= 0 ? (self * power).rounded() / power : (self / power).rounded() * power
   }
 }
 
+extension StudyVariant {
+  /// Without the norms of single weights where the page does not show them.
+  var withoutHiddenGradients: StudyVariant {
+    guard !showsGradients else { return self }
+    var variant = self
+    (variant.trace.weights, variant.trace.norms) = ([], [])
+    return variant
+  }
+}
+
 extension StudyVariant.Trace {
+  /// Of no step.
+  static let empty = StudyVariant.Trace(weights: [], steps: [], norms: [], total: [])
+
   /// The most steps that are kept.
   package static let limit = 24
 
@@ -107,9 +127,9 @@ extension StudyVariant.Trace {
     let rows = Swift.stride(from: 0, to: trace.steps.count, by: stride)
     weights = columns.map { trace.parameters[$0] }
     steps = rows.map { Int(trace.steps[$0]) }
-    norms = columns.map { column in rows.map { Double(trace.norms[$0][column]).sixDigits } }
+    norms = columns.map { column in rows.map { Double(trace.norms[$0][column]).fourDigits } }
     total = rows.map { row in
-      trace.norms[row].reduce(0) { $0 + Double($1) * Double($1) }.squareRoot().sixDigits
+      trace.norms[row].reduce(0) { $0 + Double($1) * Double($1) }.squareRoot().fourDigits
     }
   }
 }

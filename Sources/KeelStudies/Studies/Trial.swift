@@ -27,8 +27,6 @@ struct TrialPlan {
   var batchSize = 32
   /// Batches per update.
   var accumulation = 1
-  /// Whether the test part is looked at after every epoch.
-  var validates = true
   /// Whether the page shows how its gradient norms went, all together and weight by weight.
   var showsGradients = false
   /// What is done to the model before the first step.
@@ -48,8 +46,7 @@ struct TrialPlan {
     var divergence: UInt64?
     do {
       try trainer.fit(
-        data.train, epochs: epochs, batchSize: batchSize,
-        validation: validates ? .data(data.test) : .none, gradientAccumulation: accumulation,
+        data.train, epochs: epochs, batchSize: batchSize, gradientAccumulation: accumulation,
         seed: data.seed)
     } catch TrainingError.nonFinite(let place) {
       divergence = place.step
@@ -111,9 +108,10 @@ struct Trial {
     var variant = StudyVariant(
       run, history, testAccuracy: test.accuracy ?? 0, failedStep: stoppedAt.map { Int($0) },
       classes: 10)
-    if !plan.validates { variant.curve = [] }
+    // Sections plot the loss step by step: it need not be kept by epochs too.
+    variant.curve = []
     if !plan.showsGradients {
-      variant.trace = StudyVariant.Trace(weights: [], steps: [], norms: [], total: [])
+      variant.trace = .empty
     }
     self.variant = variant
   }
