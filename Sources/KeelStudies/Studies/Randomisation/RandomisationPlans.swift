@@ -86,29 +86,3 @@ struct RandomisationPlans {
     return plans
   }
 }
-
-/// How the norms of random batches' gradients compare with that of all examples' gradient, with the
-/// same weights.
-struct BatchNorms {
-  let whole: Double
-  let batches: [Double]
-  /// The norm of the mean of the batches' gradients: that of the whole, up to rounding.
-  let meanOfBatches: Double
-
-  /// - Parameter count: of examples, cut into batches of `size`.
-  init(_ model: Model, _ data: TrialData, count: Int, size: Int) throws {
-    let places = 0..<count
-    _ = try TrialBatch(data.train, places, on: data.device).backward(model)
-    whole = try model.gradientNorm()
-    var sum: [Double] = []
-    var norms: [Double] = []
-    for start in stride(from: 0, to: count, by: size) {
-      _ = try TrialBatch(data.train, start..<(start + size), on: data.device).backward(model)
-      let gradient = try model.flatGradient()
-      norms.append(gradient.reduce(0) { $0 + $1 * $1 }.squareRoot())
-      sum = sum.isEmpty ? gradient : zip(sum, gradient).map { $0 + $1 }
-    }
-    batches = norms
-    meanOfBatches = sum.reduce(0) { $0 + $1 * $1 }.squareRoot() / Double(norms.count)
-  }
-}
