@@ -54,7 +54,10 @@ import Testing
   @Test func rewindingUndoesWhatDeadlyFlipRemembers() throws {
     func trainer(_ policy: FaultPolicy) throws -> Trainer {
       let flip = try DeadlyFlip(.incoming, volatile: 1e-2, calm: 9e-3, period: 1, cooldown: 2)
-      return try Model(Models.mlp(hidden: [8], classes: 4), input: [8, 8, 1], seed: 7).compile(
+      return try Model(
+        Models.mlp(hidden: [8], classes: 4), input: [8, 8, 1], device: .cpu, seed: 7
+      )
+      .compile(
         optimizer: .adam(learningRate: 3e-3), loss: .softmaxCrossEntropy(),
         stability: Stability(onFault: policy, rewind: RewindPlan(interval: 7), flip: flip))
     }

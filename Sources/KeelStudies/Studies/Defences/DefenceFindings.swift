@@ -67,6 +67,26 @@ struct DefenceFindings {
       + "\((100 * without).fixed(1)) %"
   }
 
+  /// Why thresholds that follow the norms they see do not hold a rate that is too high; nil in the
+  /// form that leaves them out.
+  var adaptive: StudyResult.Verdict? {
+    guard let fixed = find(Group.fast, "clip by global norm"), let limit = fixed.firstClippedNorm,
+      let auto = find(Group.fast, "AutoClip"), let autoNorm = auto.firstClippedNorm,
+      let spikes = find(Group.fast, "ZClip"), let spikeNorm = spikes.firstClippedNorm
+    else { return nil }
+    let survived = [auto, spikes].count { $0.outcome.kind == .survived }
+    return .init(
+      "a threshold that follows the norms avoids the explosion",
+      survived == 2 ? .yes : survived == 1 ? .partly : .no,
+      "no single gradient is too large here, every step is: in the first epoch the limit of 0.1 "
+        + "leaves a median norm of \(limit.compact()), AutoClip's percentile of the norms so far "
+        + "\(autoNorm.compact()), and steps are \((autoNorm / limit).fixed(0)) times as long; "
+        + "ZClip, which looks for norms far above their mean, acts on "
+        + "\((100 * spikes.engagementRate).fixed(1)) % of the steps and leaves "
+        + "\(spikeNorm.compact()). Both are made for single spikes, such as the outlier of keel "
+        + "lab, where they help")
+  }
+
   /// Adam divides gradients by their own size: a constant factor would not change its steps.
   var adam: StudyResult.Verdict {
     let clipped = find(Group.adam, "clip by global norm")

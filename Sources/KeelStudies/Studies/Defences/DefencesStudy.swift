@@ -49,7 +49,9 @@ package struct DefencesStudy: Study {
     let findings = DefenceFindings(variants, defences)
     return StudyResult(
       self, setting, method: Self.method, variants: variants, measurements: findings.measurements,
-      details: findings.families + findings.defences + [findings.adam], verdict: findings.sentence,
+      details: findings.families + findings.defences
+        + [findings.adaptive, findings.adam].compactMap { $0 },
+      verdict: findings.sentence,
       supports: findings.supports)
   }
 }
