@@ -72,7 +72,7 @@ struct DefenceFindings {
   var adaptive: StudyResult.Verdict? {
     guard let fixed = find(Group.fast, "clip by global norm"), let limit = fixed.firstClippedNorm,
       let auto = find(Group.fast, "AutoClip"), let autoNorm = auto.firstClippedNorm,
-      let spikes = find(Group.fast, "ZClip"), let spikeNorm = spikes.firstClippedNorm
+      let spikes = find(Group.fast, "ZClip")
     else { return nil }
     let survived = [auto, spikes].count { $0.outcome.kind == .survived }
     return .init(
@@ -82,9 +82,8 @@ struct DefenceFindings {
         + "leaves a median norm of \(limit.compact()), AutoClip's percentile of the norms so far "
         + "\(autoNorm.compact()), and steps are \((autoNorm / limit).fixed(0)) times as long; "
         + "ZClip, which looks for norms far above their mean, acts on "
-        + "\((100 * spikes.engagementRate).fixed(1)) % of the steps and leaves "
-        + "\(spikeNorm.compact()). Both are made for single spikes, such as the outlier of keel "
-        + "lab, where they help")
+        + "\((100 * spikes.engagementRate).fixed(1)) % of the steps. Both are "
+        + "made for single spikes, such as the outlier of keel lab, where they help")
   }
 
   /// Adam divides gradients by their own size: a constant factor would not change its steps.
