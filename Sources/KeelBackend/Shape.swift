@@ -58,6 +58,33 @@ public struct Shape: Hashable, Sendable, Codable, ExpressibleByArrayLiteral {
     return Shape(result)
   }
 
+  /// The axes that keep two shapes from being broadcast, such as `; they differ in axis 1: 3 and 4`;
+  /// empty where nothing does. Where one has fewer axes, both are counted from the last.
+  package func axisDifference(whenBroadcastWith other: Shape) -> String {
+    let differing = (1...max(rank, other.rank, 1)).reversed().compactMap { place -> String? in
+      guard place <= rank, place <= other.rank else { return nil }
+      let (left, right) = (extents[rank - place], other.extents[other.rank - place])
+      guard left != right, left != 1, right != 1 else { return nil }
+      let axis =
+        rank == other.rank
+        ? "axis \(rank - place)" : "axis \(rank - place) and axis \(other.rank - place)"
+      return "\(axis): \(left) and \(right)"
+    }
+    return differing.isEmpty ? "" : "; they differ in " + differing.joined(separator: ", ")
+  }
+
+  /// The axes in which two shapes differ, such as `; they differ in axis 1: 3 and 4`, or that one
+  /// has more of them; empty for equal shapes.
+  ///
+  /// - Parameter axis: an axis that may differ.
+  package func axisDifference(from other: Shape, exceptAxis axis: Int? = nil) -> String {
+    guard rank == other.rank else { return "; one has \(rank) axes, the other \(other.rank)" }
+    let differing = extents.indices.filter { $0 != axis && self[$0] != other[$0] }.map {
+      "axis \($0): \(self[$0]) and \(other[$0])"
+    }
+    return differing.isEmpty ? "" : "; they differ in " + differing.joined(separator: ", ")
+  }
+
   /// The strides with which an array of this shape is read as one of shape `target`:
   /// 0 along every stretched axis. Requires that this shape broadcasts to `target`.
   package func broadcastStrides(to target: Shape) -> [Int] {

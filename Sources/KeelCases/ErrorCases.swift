@@ -11,7 +11,8 @@ enum ErrorCases {
   private static let shapes: [ErrorCase] = [
     ErrorCase(
       .pointwise, "shapes", inputs: [[3, 4], [5]],
-      sentence: "add: requires shapes that broadcast, got 3x4 and 5"
+      sentence: "add: requires shapes that broadcast; "
+        + "they differ in axis 1 and axis 0: 4 and 5, got 3x4 and 5"
     ) { (t) throws(TensorError) in try t[0] + t[1] },
     ErrorCase(
       .pointwise, "inputs_missing", inputs: [[3]],
@@ -32,7 +33,8 @@ enum ErrorCases {
     ) { (t) throws(TensorError) in try t[0].clipped(.nan, 1) },
     ErrorCase(
       .pointwise, "loss_shapes", inputs: [[3, 4], [4, 3]],
-      sentence: "meanSquaredError: requires equal shapes, not empty, got 3x4 and 4x3"
+      sentence: "meanSquaredError: requires equal shapes, not empty; "
+        + "they differ in axis 0: 3 and 4, axis 1: 4 and 3, got 3x4 and 4x3"
     ) { (t) throws(TensorError) in try t[0].meanSquaredError(t[1]) },
     ErrorCase(
       .pointwise, "huber_delta", inputs: [[3], [3]],
@@ -113,7 +115,8 @@ enum ErrorCases {
     },
     ErrorCase(
       .stridedCopy, "concatenate", inputs: [[3, 4], [3, 5]],
-      sentence: "concatenate: requires equal extents but for axis 0, got 3x4 and 3x5"
+      sentence: "concatenate: requires equal extents but for axis 0; "
+        + "they differ in axis 1: 4 and 5, got 3x4 and 3x5"
     ) { (t) throws(TensorError) in try Tensor.concatenate(t.tensors, axis: 0) },
     ErrorCase(
       .stridedCopy, "concatenate_nothing", inputs: [],
@@ -121,7 +124,8 @@ enum ErrorCases {
     ) { (t) throws(TensorError) in try Tensor.concatenate(t.tensors, axis: 0) },
     ErrorCase(
       .stridedCopy, "broadcast", inputs: [[3, 4]],
-      sentence: "broadcast: requires a shape that stretches to the target, got 3x4 and 3x5"
+      sentence: "broadcast: requires a shape that stretches to the target; "
+        + "they differ in axis 1: 4 and 5, got 3x4 and 3x5"
     ) { (t) throws(TensorError) in try t[0].broadcast(to: [3, 5]) },
     ErrorCase(
       .gather, "indices", inputs: [[3, 4], [2]],
@@ -136,11 +140,13 @@ enum ErrorCases {
   private static let products: [ErrorCase] = [
     ErrorCase(
       .matmul, "inner", inputs: [[3, 4], [5, 6]],
-      sentence: "matmul: requires equal inner extents, got 3x4 and 5x6"
+      sentence: "matmul: requires equal inner extents; axis 1 of the left is 4, "
+        + "axis 0 of the right 5, got 3x4 and 5x6"
     ) { (t) throws(TensorError) in try t[0].matmul(t[1]) },
     ErrorCase(
       .matmul, "inner_transposed", inputs: [[3, 4], [4, 6]],
-      sentence: "matmul: requires equal inner extents, got 3x4 and 4x6"
+      sentence: "matmul: requires equal inner extents; axis 0 of the left is 3, "
+        + "axis 0 of the right 4, got 3x4 and 4x6"
     ) { (t) throws(TensorError) in try t[0].matmul(t[1], transposeLeft: true) },
     ErrorCase(
       .matmul, "rank", inputs: [[4], [4, 6]],
@@ -148,11 +154,13 @@ enum ErrorCases {
     ) { (t) throws(TensorError) in try t[0].matmul(t[1]) },
     ErrorCase(
       .matmul, "batch", inputs: [[2, 3, 4], [3, 4, 5]],
-      sentence: "matmul: requires batch axes that broadcast, got 2x3x4 and 3x4x5"
+      sentence: "matmul: requires batch axes that broadcast; "
+        + "they differ in axis 0: 2 and 3, got 2x3x4 and 3x4x5"
     ) { (t) throws(TensorError) in try t[0].matmul(t[1]) },
     ErrorCase(
       .matmul, "dense_inner", inputs: [[3, 4], [5, 6]],
-      sentence: "dense: requires equal inner extents, got 3x4 and 5x6"
+      sentence: "dense: requires equal inner extents; axis 1 of the input is 4, "
+        + "axis 0 of the weight 5, got 3x4 and 5x6"
     ) { (t) throws(TensorError) in try t[0].dense(t[1]) },
     ErrorCase(
       .matmul, "dense_bias", inputs: [[3, 4], [4, 6], [5]],

@@ -78,11 +78,18 @@ import Testing
   }
 
   @Test func elementwise() {
-    refuses("add: requires shapes that broadcast, got 3x4 and 5x6") { try matrix + other }
-    refuses("divide: requires shapes that broadcast, got 3x4 and 5x6") { try matrix / other }
-    refuses("maximum: requires shapes that broadcast, got 3x4 and 5x6") {
-      try matrix.maximum(other)
-    }
+    let differing =
+      "shapes that broadcast; they differ in axis 0: 3 and 5, axis 1: 4 and 6, got 3x4 and 5x6"
+    refuses("add: requires " + differing) { try matrix + other }
+    refuses("subtract: requires " + differing) { try matrix - other }
+    refuses("multiply: requires " + differing) { try matrix * other }
+    refuses("divide: requires " + differing) { try matrix / other }
+    refuses("maximum: requires " + differing) { try matrix.maximum(other) }
+    refuses("less: requires " + differing) { try matrix.less(other) }
+    refuses(
+      "add: requires shapes that broadcast; they differ in axis 0 and axis 1: 3 and 5, got 3x4 and "
+        + "3x5x1"
+    ) { try matrix + Tensor.zeros([3, 5, 1], on: device) }
     refuses("multiply: requires tensors on one device, got reference and reference") {
       try matrix * foreign
     }
@@ -160,9 +167,14 @@ import Testing
     refuses("concatenate: requires at least one tensor, got none") {
       try Tensor.concatenate([], axis: 0)
     }
-    refuses("concatenate: requires equal extents but for axis 1, got 3x4 and 5x6") {
-      try Tensor.concatenate([matrix, other], axis: -1)
-    }
+    refuses(
+      "concatenate: requires equal extents but for axis 1; they differ in axis 0: 3 and 5, got 3x4 "
+        + "and 5x6"
+    ) { try Tensor.concatenate([matrix, other], axis: -1) }
+    refuses(
+      "concatenate: requires equal extents but for axis 0; one has 2 axes, the other 1, got 3x4 "
+        + "and 4"
+    ) { try Tensor.concatenate([matrix, vector], axis: 0) }
     refuses("concatenate: requires one element type, got float32 and int32") {
       try Tensor.concatenate([vector, labels], axis: 0)
     }
@@ -172,22 +184,34 @@ import Testing
     }
     refuses("oneHot: requires at least one class, got 0") { try labels.oneHot(classes: 0) }
     refuses("oneHot: requires int32 indices, got float32 4") { try vector.oneHot(classes: 3) }
-    refuses("broadcast: requires a shape that stretches to the target, got 3x4 and 3x5") {
-      try matrix.broadcast(to: [3, 5])
-    }
+    refuses(
+      "broadcast: requires a shape that stretches to the target; they differ in axis 1: 4 and 5, "
+        + "got 3x4 and 3x5"
+    ) { try matrix.broadcast(to: [3, 5]) }
   }
 
   @Test func products() throws {
     let batches = try Tensor.zeros([3, 5, 4, 5], on: device)
     let square = try Tensor.zeros([6, 6], on: device)
     backend.record()
-    refuses("matmul: requires equal inner extents, got 3x4 and 5x6") { try matrix.matmul(other) }
+    refuses(
+      "matmul: requires equal inner extents; axis 1 of the left is 4, axis 0 of the right 5, got "
+        + "3x4 and 5x6"
+    ) { try matrix.matmul(other) }
+    refuses(
+      "matmul: requires equal inner extents; axis 0 of the left is 3, axis 1 of the right 6, got "
+        + "3x4 and 5x6"
+    ) { try matrix.matmul(other, transposeLeft: true, transposeRight: true) }
     refuses("matmul: requires two axes or more, got 3x4 and 4") { try matrix.matmul(vector) }
-    refuses("matmul: requires batch axes that broadcast, got 2x5x5x4 and 3x5x4x5") {
-      try image.matmul(batches)
-    }
+    refuses(
+      "matmul: requires batch axes that broadcast; they differ in axis 0: 2 and 3, got 2x5x5x4 and "
+        + "3x5x4x5"
+    ) { try image.matmul(batches) }
     refuses("matmul: requires float32 elements, got int32 3") { try labels.matmul(matrix) }
-    refuses("dense: requires equal inner extents, got 3x4 and 5x6") { try matrix.dense(other) }
+    refuses(
+      "dense: requires equal inner extents; axis 1 of the input is 4, axis 0 of the weight 5, got "
+        + "3x4 and 5x6"
+    ) { try matrix.dense(other) }
     refuses("dense: requires a weight of in x out, got 4") { try matrix.dense(vector) }
     refuses("dense: requires a bias of shape 6, got 4") { try square.dense(square, bias: vector) }
   }
@@ -275,9 +299,10 @@ import Testing
     refuses("softmaxCrossEntropyPerExample: requires a smoothing in 0 ..< 1, got 1.0") {
       try matrix.softmaxCrossEntropyPerExample(labels: labels, smoothing: 1)
     }
-    refuses("meanSquaredError: requires equal shapes, not empty, got 3x4 and 4") {
-      try matrix.meanSquaredError(vector)
-    }
+    refuses(
+      "meanSquaredError: requires equal shapes, not empty; one has 2 axes, the other 1, got 3x4 "
+        + "and 4"
+    ) { try matrix.meanSquaredError(vector) }
     refuses("huberLoss: requires a finite delta above 0, got -1.0") {
       try matrix.huberLoss(matrix, delta: -1)
     }

@@ -18,9 +18,16 @@ extension Tensor {
     guard weight.shape.rank == 2 else {
       throw .shape(ShapeError("dense", requires: "a weight of in x out", got: weight.shape))
     }
-    guard let inner = shape.extents.last, inner == weight.shape[0] else {
+    guard let inner = shape.extents.last else {
+      throw .shape(ShapeError("dense", requires: "an input of one axis or more", got: shape))
+    }
+    guard inner == weight.shape[0] else {
       throw .shape(
-        ShapeError("dense", requires: "equal inner extents", got: shape, weight.shape))
+        ShapeError(
+          "dense",
+          requires: "equal inner extents; axis \(shape.rank - 1) of the input is \(inner), "
+            + "axis 0 of the weight \(weight.shape[0])",
+          got: shape, weight.shape))
     }
     let columns = weight.shape[1]
     try requireVector("dense", "bias", bias, columns)

@@ -82,12 +82,24 @@ private struct MatmulPlan {
       transposeRight ? bMatrix.last : bMatrix.first, transposeRight ? bMatrix.first : bMatrix.last
     )
     guard let rows, let inner, let columns, inner == innerRight else {
-      throw .shape(ShapeError("matmul", requires: "equal inner extents", got: a.shape, b.shape))
+      let axes = (
+        a.shape.rank - (transposeLeft ? 2 : 1), b.shape.rank - (transposeRight ? 1 : 2)
+      )
+      throw .shape(
+        ShapeError(
+          "matmul",
+          requires: "equal inner extents; axis \(axes.0) of the left is \(a.shape[axes.0]), "
+            + "axis \(axes.1) of the right \(b.shape[axes.1])",
+          got: a.shape, b.shape))
     }
     let aBatch = Shape(a.shape.extents.dropLast(2))
-    guard let batch = aBatch.broadcast(with: Shape(b.shape.extents.dropLast(2))) else {
+    let bBatch = Shape(b.shape.extents.dropLast(2))
+    guard let batch = aBatch.broadcast(with: bBatch) else {
       throw .shape(
-        ShapeError("matmul", requires: "batch axes that broadcast", got: a.shape, b.shape))
+        ShapeError(
+          "matmul",
+          requires: "batch axes that broadcast" + aBatch.axisDifference(whenBroadcastWith: bBatch),
+          got: a.shape, b.shape))
     }
     left = MatmulOperand(shape: a.shape, batch: batch.extents)
     right = MatmulOperand(shape: b.shape, batch: batch.extents)

@@ -78,7 +78,10 @@ private func pointwiseShape(
   for input in inputs.dropFirst() {
     guard let wider = shape.broadcast(with: input.shape) else {
       throw .shape(
-        ShapeError(operation, requires: "shapes that broadcast", got: shape, input.shape))
+        ShapeError(
+          operation,
+          requires: "shapes that broadcast"
+            + shape.axisDifference(whenBroadcastWith: input.shape), got: shape, input.shape))
     }
     shape = wider
   }

@@ -67,7 +67,10 @@ extension Tensor {
     try requireOneDevice(operation, [self, target])
     guard shape == target.shape, shape.count > 0 else {
       throw .shape(
-        ShapeError(operation, requires: "equal shapes, not empty", got: shape, target.shape))
+        ShapeError(
+          operation,
+          requires: "equal shapes, not empty" + shape.axisDifference(from: target.shape),
+          got: shape, target.shape))
     }
     let flat: Shape = [shape.count]
     let (x, y, backend) = (value.reshaped(flat), target.value.reshaped(flat), backend)

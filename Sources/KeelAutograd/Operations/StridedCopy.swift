@@ -115,7 +115,9 @@ extension Tensor {
     guard shape.broadcast(with: target) == target else {
       throw .shape(
         ShapeError(
-          "broadcast", requires: "a shape that stretches to the target", got: shape, target))
+          "broadcast",
+          requires: "a shape that stretches to the target"
+            + shape.axisDifference(whenBroadcastWith: target), got: shape, target))
     }
     let (x, backend) = (value, backend)
     if target.count == shape.count { return try reshape("broadcast", target) }

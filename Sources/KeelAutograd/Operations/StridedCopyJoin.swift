@@ -62,8 +62,10 @@ extension Tensor {
       else {
         throw .shape(
           ShapeError(
-            "concatenate", requires: "equal extents but for axis \(axis)", got: first.shape,
-            tensor.shape))
+            "concatenate",
+            requires: "equal extents but for axis \(axis)"
+              + first.shape.axisDifference(from: tensor.shape, exceptAxis: axis),
+            got: first.shape, tensor.shape))
       }
       extents[axis] += tensor.shape[axis]
     }
