@@ -12,6 +12,7 @@ let c: [CSetting] = [.treatAllWarnings(as: .error)]
 let argumentParser = Target.Dependency.product(
   name: "ArgumentParser", package: "swift-argument-parser")
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
+let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 
 let package = Package(
   name: "keel",
@@ -22,6 +23,7 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
   ],
   targets: [
     // Kernels and C: hot loops and thin shims, no policy.
@@ -35,6 +37,13 @@ let package = Package(
 
     // Floor 1: the contract.
     .target(name: "KeelBackend", swiftSettings: swift),
+
+    // What event files hold, generated: beside the floors, under rules of its own.
+    .target(
+      name: "KeelEventMessages", dependencies: [protobuf], exclude: ["events.proto"],
+      swiftSettings: [
+        .enableUpcomingFeature("InternalImportsByDefault"), .treatAllWarnings(as: .error),
+      ]),
 
     // Pages and plots of results; beside the floors, since all that print need it.
     .target(name: "KeelReport", dependencies: ["KeelBackend"], swiftSettings: swift),
@@ -65,7 +74,7 @@ let package = Package(
       name: "KeelTraining",
       dependencies: [
         "KeelBackend", "KeelAutograd", "KeelNN", "KeelData", "KeelReport", "KeelStability",
-        log,
+        "KeelEventMessages", log, protobuf,
       ],
       swiftSettings: swift),
 

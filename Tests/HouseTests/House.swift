@@ -27,9 +27,11 @@ enum House {
     }
   }
 
+  /// All that people wrote: not what the generator of messages did.
   static func source() throws -> [File] {
-    try files("Sources", ".swift", ".c", ".h") + files("Benchmarks", ".swift")
-      + files("Tests", ".swift") + files("Kernels", ".cl", ".c", ".h")
+    try files("Sources", ".swift", ".c", ".h").filter { !$0.path.hasSuffix(".pb.swift") }
+      + files("Benchmarks", ".swift") + files("Tests", ".swift")
+      + files("Kernels", ".cl", ".c", ".h")
   }
 
   static func exists(_ path: String) -> Bool {

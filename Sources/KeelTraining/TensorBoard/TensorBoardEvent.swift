@@ -1,30 +1,30 @@
 import Glibc
+import KeelEventMessages
 import KeelStability
+import SwiftProtobuf
 
-/// What TensorBoard reads: the message `Event` of TensorFlow's `event.proto` with the values of its
-/// `summary.proto`, as far as they are needed.
+/// What TensorBoard reads: a step with its values.
 struct TensorBoardEvent {
-  private var message = ProtobufMessage()
-  private var summary = ProtobufMessage()
+  private var event = TensorBoard_Event()
 
   /// The first event of a file.
   static var version: [UInt8] {
-    var event = TensorBoardEvent(step: 0)
-    event.message.add(3, text: "brain.Event:2")
-    return event.message.bytes
+    var first = TensorBoardEvent(step: 0)
+    first.event.fileVersion = "brain.Event:2"
+    return first.bytes
   }
 
   init(step: Int64) {
-    message.add(1, double: TensorBoardEvent.now)
-    message.add(2, integer: step)
+    event.wallTime = TensorBoardEvent.now
+    event.step = step
   }
 
   /// Adds a number.
   mutating func add(_ tag: String, _ number: Float) {
-    var value = ProtobufMessage()
-    value.add(1, text: tag)
-    value.add(2, float: number)
-    summary.add(1, message: value)
+    var value = TensorBoard_Summary.Value()
+    value.tag = tag
+    value.simpleValue = number
+    event.summary.value.append(value)
   }
 
   /// Adds how the magnitudes of a gradient are distributed, over their logarithm to base 2: on a
@@ -36,29 +36,27 @@ struct TensorBoardEvent {
     else { return }
     let range = first...last
     let middles = range.map { GradientHistogram.exponents(ofBin: $0).middle }
-    var proto = ProtobufMessage()
-    proto.add(1, double: GradientHistogram.exponents(ofBin: first).lower)
-    proto.add(2, double: GradientHistogram.exponents(ofBin: last).upper)
-    proto.add(3, double: counts.reduce(0, +))
-    proto.add(4, double: zip(counts[range], middles).reduce(0) { $0 + $1.0 * $1.1 })
-    proto.add(5, double: zip(counts[range], middles).reduce(0) { $0 + $1.0 * $1.1 * $1.1 })
+    var bars = TensorBoard_Histogram()
+    bars.min = GradientHistogram.exponents(ofBin: first).lower
+    bars.max = GradientHistogram.exponents(ofBin: last).upper
+    bars.num = counts.reduce(0, +)
+    bars.sum = zip(counts[range], middles).reduce(0) { $0 + $1.0 * $1.1 }
+    bars.sumSquares = zip(counts[range], middles).reduce(0) { $0 + $1.0 * $1.1 * $1.1 }
     // A limit with nothing below it is where the first bar begins.
-    proto.add(
-      6,
-      doubles: [GradientHistogram.exponents(ofBin: first).lower]
-        + range.map { GradientHistogram.exponents(ofBin: $0).upper })
-    proto.add(7, doubles: [0] + counts[range])
-    var value = ProtobufMessage()
-    value.add(1, text: tag)
-    value.add(5, message: proto)
-    summary.add(1, message: value)
+    bars.bucketLimit = [bars.min] + range.map { GradientHistogram.exponents(ofBin: $0).upper }
+    bars.bucket = [0] + counts[range]
+    var value = TensorBoard_Summary.Value()
+    value.tag = tag
+    value.histogram = bars
+    event.summary.value.append(value)
   }
 
   /// The record.
   var bytes: [UInt8] {
-    var whole = message
-    whole.add(5, message: summary)
-    return whole.bytes
+    do { return try event.serializedBytes() } catch {
+      // Only required fields that lack, or 2 GiB, are errors.
+      fatalError("an event cannot be written: \(error)")
+    }
   }
 
   /// Seconds since 1970.
