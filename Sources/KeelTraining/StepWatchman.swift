@@ -41,7 +41,10 @@ final class StepWatchman {
   }
 
   /// The training is about to begin or to go on.
-  func begin() throws(TrainingError) { try keep() }
+  func begin() throws(TrainingError) {
+    rewinder?.restart(after: trainer.history.steps.lazy.map(\.gradientNorm))
+    try keep()
+  }
 
   /// Whether steps should be read, so that what is kept is not too old.
   var isDue: Bool { rewinder?.isDue ?? false }

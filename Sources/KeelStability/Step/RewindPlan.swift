@@ -59,6 +59,14 @@ package struct SpikeDetector: Sendable {
 
   package init(threshold: Float) { self.threshold = Double(threshold) }
 
+  /// A detector that has seen the good norms of a training, oldest first: the same as the one that
+  /// went along.
+  package init(threshold: Float, past norms: some BidirectionalCollection<Float>) {
+    self.threshold = Double(threshold)
+    let last = norms.reversed().lazy.filter { $0 > 0 && $0.isFinite }.prefix(SpikeDetector.window)
+    past = last.reversed().map { log(Double($0)) }
+  }
+
   /// The score of a norm if it is a spike; otherwise the norm becomes part of the past.
   package mutating func score(_ norm: Float) -> Float? {
     guard norm > 0, norm.isFinite else { return nil }

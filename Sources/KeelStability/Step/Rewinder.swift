@@ -14,6 +14,8 @@ package final class Rewinder {
   /// What is copied, and where to.
   private let pairs: [(source: NDArray, copy: NDArray)]
   private var detector: SpikeDetector?
+  /// As it was when the copy was made: steps that are taken again are told again.
+  private var keptDetector: SpikeDetector?
   private var updates: UInt64 = 0
   private var flips: DeadlyFlipStage.State?
 
@@ -37,6 +39,12 @@ package final class Rewinder {
     }
   }
 
+  /// Lets the detector know the norms of the good steps before, oldest first, and nothing else: a
+  /// resumed training then finds the same spikes.
+  package func restart(after norms: some BidirectionalCollection<Float>) {
+    detector = plan.spikeThreshold.map { SpikeDetector(threshold: $0, past: norms) }
+  }
+
   /// Whether the copy is so old that a good state should take its place.
   package var isDue: Bool { updater.step >= step + UInt64(plan.interval) }
 
@@ -52,7 +60,7 @@ package final class Rewinder {
       for (source, copy) in pairs { try backend.pointwise(.x, [source], into: copy) }
     }
     (step, updates) = (updater.step, try updater.updates())
-    flips = updater.techniques.flip?.state
+    (flips, keptDetector) = (updater.techniques.flip?.state, detector)
   }
 
   /// Brings the state back to that of the copy, and shrinks the learning rate if that is planned.
@@ -61,6 +69,7 @@ package final class Rewinder {
       for (source, copy) in pairs { try backend.pointwise(.x, [copy], into: source) }
     }
     try updater.restore(step: step, updates: updates)
+    detector = keptDetector
     if let flips { updater.techniques.flip?.state = flips }
     if case .shrinkLearningRate(let factor) = plan.response { updater.learningRate *= factor }
   }
