@@ -42,6 +42,7 @@ extension Double {
   /// This number with a fixed count of digits after the point, such as `3.140`; `nan`, `inf`,
   /// `-inf`, and scientific form from 1e15 on.
   package func fixed(_ digits: Int) -> String {
+    guard !isNaN else { return "nan" }
     guard isFinite, magnitude < 1e15 else { return "\(self)" }
     var scale = 1.0
     for _ in 0..<digits { scale *= 10 }
@@ -57,6 +58,7 @@ extension Double {
 
   /// This number with about three significant digits, such as `0.00312`, `41.2` or `1.2e-07`.
   package func compact() -> String {
+    guard !isNaN else { return "nan" }
     guard isFinite, self != 0 else { return self == 0 ? "0" : "\(self)" }
     switch magnitude {
     case 1000..<1e7: return fixed(0)

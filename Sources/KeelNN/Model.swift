@@ -30,6 +30,9 @@ public final class Model {
   /// What gave the weights their first values in place of the layers' own initialisers; see
   /// ``initialize(_:at:)``.
   public internal(set) var initializer: Initializer?
+  /// What has fitted the first values to data or an optimizer since, such as `LSUV`; nil if nothing
+  /// has.
+  public package(set) var initializationMethod: String?
 
   /// The parts whose output is added to their input, inner ones before those around them.
   package let residualBranches: [ResidualBranch]

@@ -20,7 +20,7 @@ extension Model {
       }
     }
     for parameter in chosen { try setFirstValues(initializer, scale: 1, of: parameter) }
-    if prefix == nil { self.initializer = initializer }
+    if prefix == nil { (self.initializer, initializationMethod) = (initializer, nil) }
   }
 
   /// Multiplies the steps of the parameters of a layer, or of one parameter: its learning rate (and

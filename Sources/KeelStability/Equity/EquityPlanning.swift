@@ -22,6 +22,14 @@ extension EquityTransform {
     }
   }
 
+  /// Whether a plan may give a unit another size.
+  func canMove(_ unit: Int, _ units: HiddenUnits) -> Bool {
+    if units.isFree(unit) { return true }
+    guard unit != 0, beforeBatchNorm == .unitNorm, case .batchNormalization = units.obstacles[unit]
+    else { return false }
+    return true
+  }
+
   /// Why some unit of a layer cannot be rescaled, or nil.
   private func reason(_ bank: HiddenUnits.Bank, _ units: HiddenUnits) -> String? {
     if bank.units.allSatisfy({ $0 == 0 }) { return "they are the network's output" }

@@ -75,6 +75,16 @@ package struct HiddenUnits {
 
   /// Whether a unit can be changed.
   package func isFree(_ unit: Int) -> Bool { unit != 0 && obstacles[unit] == nil }
+
+  /// Why no unit can be changed, as what was got in place of one that can.
+  var noneBecause: String {
+    for bank in banks {
+      if let reason = bank.units.lazy.compactMap({ $0 == 0 ? nil : obstacles[$0]?.reason }).first {
+        return "none: those of \(bank.title) stay as they are, since \(reason)"
+      }
+    }
+    return "none: there are no hidden units"
+  }
 }
 
 /// A tensor of a model in which units live, and which of its elements are whose.

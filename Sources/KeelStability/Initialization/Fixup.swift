@@ -70,6 +70,7 @@ extension Model {
         try draw(.zeros, 1, classifier)
         report.classifier = classifier.name
       }
+      initializationMethod = "Fixup"
       return report
     }
   }

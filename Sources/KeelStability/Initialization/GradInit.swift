@@ -98,6 +98,7 @@ extension Model {
       }
       let report = try search.run()
       try noteFirstDeviations()
+      initializationMethod = "GradInit"
       return report
     }
   }

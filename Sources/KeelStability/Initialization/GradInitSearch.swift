@@ -75,7 +75,8 @@ final class GradInitSearch {
     guard let before, let best else {
       throw .shape(
         ShapeError(
-          "gradinit", requires: "scales with a gradient norm of at most \(options.gamma)",
+          "gradinit",
+          requires: "scales with a gradient norm of at most \(options.gamma) and no larger loss",
           gotText: "none in \(options.iterations) tries; raise gamma, rate or iterations"))
     }
     try write(parameters(best.logarithms))

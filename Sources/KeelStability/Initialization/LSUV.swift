@@ -62,6 +62,7 @@ extension Model {
       _ = try self(batch, pass)
       try noteFirstDeviations()
       let seen = Set(scaler.layers.map(\.weight))
+      initializationMethod = "LSUV"
       return LSUVReport(
         layers: scaler.layers,
         untouched: parameters.filter { $0.isWeight && !seen.contains($0.name) }.map(\.name),

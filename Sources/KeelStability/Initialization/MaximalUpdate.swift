@@ -88,6 +88,7 @@ extension Model {
         entries.append(entry)
       }
       try setLearningRateScales(entries.map(\.learningRateScale))
+      initializationMethod = "muP"
       return MuPReport(entries: entries)
     }
   }

@@ -103,6 +103,12 @@ public struct Stability: Hashable, Sendable, Codable {
         "either a constraint that fixes the size of weights or a decay",
         "both: the constraint undoes what the decay does")
     }
+    if equity != nil, let constraint = constraints.first {
+      throw refuse(
+        "either the equity transform or a constraint on the size of weights",
+        "the transform and \(constraint.description): it moves sizes between layers, which the "
+          + "constraint undoes")
+    }
     if constraints.filter(\.fixesUnits).count > 1 {
       throw refuse(
         "one constraint on the size of each unit",

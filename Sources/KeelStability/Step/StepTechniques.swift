@@ -10,7 +10,23 @@ public final class StepTechniques {
   private let shrink: ShrinkAndPerturb?
   private var hasBegun = false
 
-  init(_ stability: Stability) throws(TensorError) {
+  /// - Throws: ``TensorError/shape(_:)`` when a technique finds nothing in the model to act on.
+  init(_ stability: Stability, _ model: Model) throws(TensorError) {
+    if stability.flip != nil {
+      let units = HiddenUnits(model, .permutation)
+      guard !units.interchangeable().isEmpty else {
+        throw Stability.refusal(
+          "flip", "a layer with units that can be exchanged", units.noneBecause)
+      }
+    }
+    if let transform = stability.equity?.transform {
+      let units = HiddenUnits(model, .scaling)
+      try transform.requireFoldable(units, in: model)
+      guard (0...units.count).contains(where: { transform.canMove($0, units) }) else {
+        throw Stability.refusal(
+          "equity", "a layer with units that a multiplier can be folded into", units.noneBecause)
+      }
+    }
     flip = stability.flip.map { DeadlyFlipStage($0) }
     equity = try stability.equity.map { (plan) throws(TensorError) in
       try EquityStage(plan.transform, ifImbalanceAbove: plan.limit, every: plan.period)
