@@ -38,8 +38,7 @@ struct BenchCommand: ParsableCommand {
       throw ExitStatus.badInput(
         "no benchmark contains '\(filter)'; run without --filter to see all")
     }
-    // Tried before minutes of measuring: a file that cannot be written is told at once.
-    if let json { try write([], to: json) }
+    if let json { try OutputFile.requireWritable(json) }
     let device = try option.open()
     let limits = try DeviceLimits(measuring: device, effort: effort)
     print(
@@ -103,19 +102,7 @@ struct BenchCommand: ParsableCommand {
   private func write(_ report: BenchmarkReport, to path: String) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-    try write([UInt8](try encoder.encode(report)) + [UInt8(ascii: "\n")], to: path)
+    try DataFile.write([UInt8](try encoder.encode(report)) + [UInt8(ascii: "\n")], to: path)
     print("\nwritten to \(path)")
-  }
-
-  /// Replaces a file as a whole; with no bytes it only tries whether it could.
-  private func write(_ bytes: [UInt8], to path: String) throws(DataError) {
-    guard !bytes.isEmpty else {
-      if !DataFile.exists(path) {
-        try DataFile.write([], to: path)
-        unlink(path)
-      }
-      return
-    }
-    try DataFile.write(bytes, to: path)
   }
 }

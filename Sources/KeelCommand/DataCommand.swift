@@ -24,6 +24,10 @@ struct FetchCommand: ParsableCommand {
   @Option(help: ArgumentHelp("A folder on a server to use instead.", valueName: "url"))
   var from: String?
 
+  func validate() throws {
+    if folder.isEmpty { throw ValidationError("--to needs the name of a folder.") }
+  }
+
   func run() throws {
     guard let known = FetchableDataset(rawValue: dataset) else {
       let names = FetchableDataset.allCases.map(\.rawValue).joined(separator: ", ")

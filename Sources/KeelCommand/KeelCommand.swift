@@ -31,6 +31,7 @@ struct KeelCommand: ParsableCommand {
     // Nobody reads on, as after `keel ops | head -1`: no reason for a signal's exit code.
     signal(SIGPIPE, SIG_IGN)
     do {
+      try requireKnownCommand(CommandLine.arguments.dropFirst().first)
       var command = try parseAsRoot()
       try command.run()
     } catch let exit as ExitStatus {
@@ -43,6 +44,19 @@ struct KeelCommand: ParsableCommand {
       complain(text)
       Glibc.exit(code)
     }
+  }
+
+  /// Throws where the first word is no command, and names those that it may have meant.
+  private static func requireKnownCommand(_ word: String?) throws {
+    let names = configuration.subcommands.compactMap { $0.configuration.commandName } + ["help"]
+    guard let word, !word.hasPrefix("-"), !names.contains(word) else { return }
+    // The same letters in another order, or the same beginning.
+    let near = names.filter { $0.sorted() == word.sorted() || $0.hasPrefix(word.prefix(3)) }
+    throw ExitStatus.badInput(
+      "there is no command '\(word)'; "
+        + (near.isEmpty
+          ? "there are: \(names.joined(separator: ", "))"
+          : "did you mean \(near.joined(separator: " or "))?"))
   }
 
   /// What to print for an error, and the exit code that goes with its kind.

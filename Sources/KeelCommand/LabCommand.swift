@@ -52,6 +52,7 @@ struct LabCommand: ParsableCommand {
   }
 
   func run() throws {
+    for path in [json, verdicts].compactMap({ $0 }) + out { try OutputFile.requireWritable(path) }
     let device = try option.open()
     var lab = Lab(device: device, scale: quick ? .quick : .full, seed: seed)
     if let complaint = lab.keepOnly(catastrophes: catastrophe, defences: defence) {

@@ -17,6 +17,7 @@ struct ProbeCommand: ParsableCommand {
   @OptionGroup var device: DeviceOption
   @OptionGroup var data: DataOptions
   @OptionGroup var network: NetworkOptions
+  @OptionGroup var firstValues: InitializationOptions
 
   @Option(parsing: .unconditional, help: "Batches to look at.")
   var batches = 4
@@ -44,9 +45,17 @@ struct ProbeCommand: ParsableCommand {
     }
     if products < 0 { throw ValidationError("--products must be at least 0, got \(products).") }
     if json == "" || out == "" { throw ValidationError("A file needs a name.") }
+    switch try firstValues.chosen {
+    case .mup?, .gradInit?:
+      throw ValidationError(
+        "--init-method mup and gradinit ask for an optimizer, which a probe has not: "
+          + "see 'keel train'.")
+    case let method: try method?.validate(for: network)
+    }
   }
 
   func run() throws {
+    for path in [json, out].compactMap({ $0 }) { try OutputFile.requireWritable(path) }
     let source = DataSource(data)
     let (train, _) = try source.load()
     let device = try device.open()
@@ -55,6 +64,10 @@ struct ProbeCommand: ParsableCommand {
       network.recipe(classes: train.classCount), input: train.exampleShape, device: device,
       seed: seed)
     if let initializer = try network.chosenInitializer { try model.initialize(initializer) }
+    if let method = try firstValues.chosen {
+      print(
+        try method.apply(to: model, network, train, optimizer: .adam(), batch: batch))
+    }
     let report = try model.probe(
       train, loss: network.loss,
       options: ProbeOptions(batches: batches, batchSize: batch, curvatureIterations: products))

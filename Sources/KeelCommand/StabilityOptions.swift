@@ -23,10 +23,20 @@ struct StabilityOptions: ParsableArguments {
       What is done about gradients that are not finite: skip (leave out the step), raise (stop), \
       zero, clip-finite (replace the values), rewind (go back and leave the batch out).
       """)
-  var onFault = FaultPolicy.skipStep.rawValue
+  var onFault: String?
 
-  @Option(parsing: .unconditional, help: "Steps in a row that may be left out.")
-  var maximumSkips = 10
+  @Option(
+    help: ArgumentHelp(
+      """
+      How --on-fault rewind goes back, and turns it on: every=STEPS between copies, \
+      spike=DEVIATIONS of log |g| (or off), shrink=FACTOR of the learning rate in place of leaving \
+      the batch out, at-most=TIMES. Usual: every=32,spike=12,at-most=10.
+      """, valueName: "plan"))
+  var rewind: String?
+
+  @Option(
+    parsing: .unconditional, help: "Steps in a row that may be left out. Default: 10.")
+  var maximumSkips: Int?
 
   @Option(
     help: ArgumentHelp(
@@ -76,6 +86,7 @@ struct StabilityOptions: ParsableArguments {
         "--clip-global-norm must be finite and above 0, got \(limit); leave it out to clip nothing."
       )
     }
+    try requireUsableNumbers()
     do {
       _ = try chosen
       _ = try chosenSchedule
@@ -83,6 +94,47 @@ struct StabilityOptions: ParsableArguments {
     } catch let error as ValidationError {
       throw error
     } catch { throw ValidationError("\(error)") }
+  }
+
+  /// Throws for a number that no step can use, by the name of its option.
+  private func requireUsableNumbers() throws {
+    let positive = [
+      ("--l1", l1), ("--l1-proximal", l1Proximal), ("--l2", l2), ("--orthogonal", orthogonal),
+      ("--max-norm", maxNorm), ("--spectral-norm", spectralNorm),
+    ]
+    for case (let name, let value?) in positive where !(value.isFinite && value > 0) {
+      throw ValidationError(
+        "\(name) must be finite and above 0, got \(value); leave it out to turn it off.")
+    }
+    if let noise, !(noise.isFinite && noise >= 0) {
+      throw ValidationError("--noise must be finite and at least 0, got \(noise).")
+    }
+    if let maximumSkips, !(0...1 << 20).contains(maximumSkips) {
+      throw ValidationError("--maximum-skips must be from 0 to 1048576, got \(maximumSkips).")
+    }
+  }
+
+  /// What is done about faults.
+  private var chosenPolicy: FaultPolicy {
+    get throws {
+      let name = onFault ?? (rewind == nil ? FaultPolicy.skipStep : .rewind).rawValue
+      guard let policy = FaultPolicy(rawValue: name) else {
+        throw ValidationError(
+          "There is no policy '\(name)'; there are: "
+            + FaultPolicy.allCases.map(\.rawValue).joined(separator: ", ") + ".")
+      }
+      guard rewind == nil || policy == .rewind else {
+        throw ValidationError(
+          "--rewind says how to go back, which --on-fault \(name) never does: leave out one of "
+            + "them.")
+      }
+      guard maximumSkips == nil || (policy != .raise && policy != .rewind) else {
+        throw ValidationError(
+          "--maximum-skips bounds steps that are left out; with --on-fault \(policy.rawValue) none "
+            + "is.")
+      }
+      return policy
+    }
   }
 
   /// How the learning rate moves.
@@ -98,11 +150,7 @@ struct StabilityOptions: ParsableArguments {
   /// The options of the step.
   var chosen: Stability {
     get throws {
-      guard let policy = FaultPolicy(rawValue: onFault) else {
-        throw ValidationError(
-          "There is no policy '\(onFault)'; there are: "
-            + FaultPolicy.allCases.map(\.rawValue).joined(separator: ", ") + ".")
-      }
+      let policy = try chosenPolicy
       var stages = try clip.map { try ClipStage(parsing: $0) }
       if let limit = clipGlobalNorm { stages.append(.globalNorm(limit)) }
       let order = try coordinates.map { name in
@@ -120,7 +168,8 @@ struct StabilityOptions: ParsableArguments {
         spectralNorm.map { .spectralNorm($0) },
       ]
       return Stability(
-        clip: ClipChain(stages), onFault: policy, maximumSkips: maximumSkips,
+        clip: ClipChain(stages), onFault: policy, maximumSkips: maximumSkips ?? 10,
+        rewind: try rewind.map { try RewindPlan(parsing: $0) } ?? RewindPlan(),
         penalties: penalties.compactMap { $0 }, constraints: constraints.compactMap { $0 },
         noise: noise.map { .uniform(amplitude: $0) }, coordinates: order)
     }

@@ -44,8 +44,8 @@ struct StudyCommand: ParsableCommand {
 
   func run() throws {
     guard let study = name.flatMap(StudyCatalog.study(named:)) else { return list() }
-    try DataFile.makeFolder(out)
     let (setting, line) = try setting(of: study)
+    try DataFile.makeFolder(out)
     print("data: \(setting.dataText)")
     defer { line.clear() }
     let result = try study.run(setting)

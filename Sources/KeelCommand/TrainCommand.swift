@@ -16,6 +16,7 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup var device: DeviceOption
   @OptionGroup var data: DataOptions
   @OptionGroup var network: NetworkOptions
+  @OptionGroup var firstValues: InitializationOptions
   @OptionGroup var descent: OptimizerOptions
   @OptionGroup var changes: AugmentationOptions
   @OptionGroup var shadow: ShadowOption
@@ -75,6 +76,11 @@ struct TrainCommand: ParsableCommand {
     if resume != nil, out != nil {
       throw ValidationError("--resume goes on in its own folder; leave out --out.")
     }
+    try firstValues.validate(with: network, descent, stability)
+    if resume != nil, let option = ResumeOptions.firstForeign(in: CommandLine.arguments) {
+      throw ValidationError(
+        "--resume goes on with the options that the run began with; leave out \(option).")
+    }
   }
 
   func run() throws {
@@ -84,8 +90,15 @@ struct TrainCommand: ParsableCommand {
     job.trainer.lintPolicy = lint.policy
     let stop = Interrupt.catching()
     var callbacks: [any Callback] = [WarningPrinter(), ProgressBar()]
-    if let tensorboard { callbacks.append(try TensorBoardWriter(folder: tensorboard)) }
-    let result = try tellingOfFaults(in: job.folder.path) { try fit(job, stop, callbacks) }
+    let board = try tensorboard.map { try EventFolder($0) }
+    if let board { callbacks.append(board.writer) }
+    let result: FitResult
+    do {
+      result = try tellingOfFaults(in: job.folder.path) { try fit(job, stop, callbacks) }
+    } catch {
+      if job.trainer.history.steps.isEmpty { board?.discard() }
+      throw error
+    }
     job.profiler.map { print("\n" + profileTable($0)) }
     guard result.isComplete else {
       print("\(result.summary)\nGo on with: keel train --resume \(job.folder.path)")
@@ -134,6 +147,40 @@ struct TrainCommand: ParsableCommand {
         row.gigabytesPerSecond.fixed(1))
     }
     return table.render()
+  }
+}
+
+/// The options that may stand beside `--resume`: those that change nothing of the training itself.
+enum ResumeOptions {
+  private static let own = [
+    "--resume", "--out", "--device", "--data", "--train", "--test", "--tensorboard",
+    "--flight-steps", "--profile", "--shadow", "--shadow-reroute", "--no-lint", "--strict",
+    "--json",
+  ]
+
+  /// The first option that is not one of them, as it was written.
+  static func firstForeign(in arguments: [String]) -> String? {
+    arguments.lazy.filter { $0.hasPrefix("--") && $0 != "--" }
+      .map { String($0.prefix { $0 != "=" }) }
+      .first { !own.contains($0) }
+  }
+}
+
+/// The event file of a training in a folder, which goes again if the training never begins.
+private struct EventFolder {
+  let writer: TensorBoardWriter
+  private let folder: String
+  private let isNew: Bool
+
+  init(_ folder: String) throws {
+    self.folder = folder
+    isNew = access(folder, F_OK) != 0
+    writer = try TensorBoardWriter(folder: folder)
+  }
+
+  func discard() {
+    unlink(writer.path)
+    if isNew { rmdir(folder) }
   }
 }
 

@@ -36,6 +36,12 @@ struct TrainingJob {
     if let initializer = try command.network.chosenInitializer {
       try model.initialize(initializer)
     }
+    if let method = try command.firstValues.chosen {
+      let done = try method.apply(
+        to: model, command.network, train, optimizer: command.descent.chosen,
+        batch: command.batch)
+      if !quietly { print(done) }
+    }
     var stability = try command.stability.chosen
     try command.techniques.add(to: &stability)
     trainer = try model.compile(

@@ -13,7 +13,7 @@ extension RunDescription {
       ["schedule", "\(schedule)"],
       ["loss", loss.name],
       ["clipping", "\(stability.clip)"],
-      ["gradients that are not finite", stability.onFault.rawValue],
+      ["gradients that are not finite", faultText],
       ["seed", "\(seed), order of examples \(plan.seed)"],
       ["batch", "\(plan.batchSize) x \(plan.gradientAccumulation)"],
       ["examples", "\(plan.examples) to train, \(plan.validationExamples) to validate"],
@@ -22,8 +22,22 @@ extension RunDescription {
     if optimizer.weightDecay > 0 {
       rows.insert(["weight decay", "\(optimizer.weightDecay)"], at: 4)
     }
+    if let text = firstValuesText { rows.insert(["first values", text], at: 3) }
     for (name, value) in data.sorted(by: { $0.key < $1.key }) { rows.append([name, value]) }
     return rows
+  }
+
+  /// The policy, and how it goes back if it does.
+  private var faultText: String {
+    guard stability.onFault == .rewind else { return stability.onFault.rawValue }
+    return "rewind (\(stability.rewind))"
+  }
+
+  /// What gave the first values where it was not the layers alone.
+  private var firstValuesText: String? {
+    let parts = [initialization?.initializer.map { "\($0)" }, initialization?.method]
+    let text = parts.compactMap { $0 }.joined(separator: ", then ")
+    return text.isEmpty ? nil : text
   }
 
   /// What computed it.
