@@ -20,6 +20,7 @@ extension Model {
   ) throws(TrainingError) -> Trainer {
     let updater = try training { () throws(TensorError) in
       try loss.validate()
+      try stability.requireUnits(in: self)
       return try Updater(
         optimizer, for: self, schedule: schedule, clipGlobalNorm: clipGlobalNorm,
         stability: stability)

@@ -1,5 +1,5 @@
 import KeelBackend
-import KeelNN
+package import KeelNN
 
 /// What acts on the parameters between steps, each at its own period; only then the host reads.
 public final class StepTechniques {
@@ -10,23 +10,7 @@ public final class StepTechniques {
   private let shrink: ShrinkAndPerturb?
   private var hasBegun = false
 
-  /// - Throws: ``TensorError/shape(_:)`` when a technique finds nothing in the model to act on.
-  init(_ stability: Stability, _ model: Model) throws(TensorError) {
-    if stability.flip != nil {
-      let units = HiddenUnits(model, .permutation)
-      guard !units.interchangeable().isEmpty else {
-        throw Stability.refusal(
-          "flip", "a layer with units that can be exchanged", units.noneBecause)
-      }
-    }
-    if let transform = stability.equity?.transform {
-      let units = HiddenUnits(model, .scaling)
-      try transform.requireFoldable(units, in: model)
-      guard (0...units.count).contains(where: { transform.canMove($0, units) }) else {
-        throw Stability.refusal(
-          "equity", "a layer with units that a multiplier can be folded into", units.noneBecause)
-      }
-    }
+  init(_ stability: Stability) throws(TensorError) {
     flip = stability.flip.map { DeadlyFlipStage($0) }
     equity = try stability.equity.map { (plan) throws(TensorError) in
       try EquityStage(plan.transform, ifImbalanceAbove: plan.limit, every: plan.period)
@@ -53,5 +37,28 @@ public final class StepTechniques {
       try shrink.apply(to: model, step: step - 1)
     }
     try flip?.stepEnded(model: model, moments: pipeline.moments, step: step)
+  }
+}
+
+extension Stability {
+  /// Throws when a technique finds nothing in a model to act on: it would do nothing in silence.
+  ///
+  /// - Throws: ``TensorError/shape(_:)`` with the reason.
+  package func requireUnits(in model: Model) throws(TensorError) {
+    if flip != nil {
+      let units = HiddenUnits(model, .permutation)
+      guard !units.interchangeable().isEmpty else {
+        throw Stability.refusal(
+          "flip", "a layer with units that can be exchanged", units.noneBecause)
+      }
+    }
+    if let transform = equity?.transform {
+      let units = HiddenUnits(model, .scaling)
+      try transform.requireFoldable(units, in: model)
+      guard (0...units.count).contains(where: { transform.canMove($0, units) }) else {
+        throw Stability.refusal(
+          "equity", "a layer with units that a multiplier can be folded into", units.noneBecause)
+      }
+    }
   }
 }

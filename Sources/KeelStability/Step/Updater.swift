@@ -70,7 +70,7 @@ public final class Updater {
     learningRate = optimizer.learningRate
     backend = model.device.backend
     pipeline = try StepPipeline(optimizer, stability, for: model)
-    techniques = try StepTechniques(stability, model)
+    techniques = try StepTechniques(stability)
     let backend = backend
     table = try onDevice { () throws(DeviceError) in try ScheduleTable(on: backend) }
   }
