@@ -1,4 +1,4 @@
-import KeelBackend
+package import KeelBackend
 package import KeelNN
 
 /// What acts on the parameters between steps, each at its own period; only then the host reads.
