@@ -28,9 +28,15 @@ package protocol Backend:
 
   /// Waits until all work given so far is done, and throws what failed of it.
   func synchronize() throws(DeviceError)
+
+  /// The bytes of an array where the host may read and write them in place: of devices whose work
+  /// is done when a method returns and whose memory is the host's. Nil of all others.
+  func hostMemory(of array: NDArray) -> UnsafeMutableRawBufferPointer?
 }
 
 extension Backend {
+  package func hostMemory(of array: NDArray) -> UnsafeMutableRawBufferPointer? { nil }
+
   /// Uploads an array of numbers into new memory.
   package func array<Scalar: DeviceScalar>(
     _ values: [Scalar], shape: Shape

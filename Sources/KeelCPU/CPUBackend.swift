@@ -68,4 +68,8 @@ package final class CPUBackend: Backend {
 
   /// Nothing to wait for: operations finish before they return.
   package func synchronize() throws(DeviceError) {}
+
+  package func hostMemory(of array: NDArray) -> UnsafeMutableRawBufferPointer? {
+    UnsafeMutableRawBufferPointer(start: array.pointer(as: UInt8.self), count: array.byteCount)
+  }
 }

@@ -47,6 +47,10 @@ extension InterceptingBackend {
 
   package func synchronize() throws(DeviceError) { try inner.synchronize() }
 
+  package func hostMemory(of array: NDArray) -> UnsafeMutableRawBufferPointer? {
+    inner.hostMemory(of: array)
+  }
+
   package func pointwise(
     _ expression: Expression, _ inputs: [NDArray], into out: NDArray
   ) throws(DeviceError) {

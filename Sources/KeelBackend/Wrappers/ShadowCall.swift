@@ -1,8 +1,8 @@
 /// The arrays of a call, copied to another device. What is one memory there is one here.
 struct ShadowCall {
   let device: any Backend
-  let inputs: [NDArray]
-  let outputs: [NDArray]
+  private(set) var inputs: [NDArray]
+  private(set) var outputs: [NDArray]
 
   private struct Place: Hashable {
     let storage: ObjectIdentifier
@@ -32,66 +32,50 @@ struct ShadowCall {
     self.outputs = Array(arrays.dropFirst(inputs.count))
   }
 
-  private init(device: any Backend, inputs: [NDArray], outputs: [NDArray]) {
-    (self.device, self.inputs, self.outputs) = (device, inputs, outputs)
-  }
-
   /// The same call with copies of what it writes; what it only reads is shared.
   func keepingOutputs() throws(DeviceError) -> ShadowCall {
-    let written = try ShadowCall([], outputs, from: device, to: device).outputs
-    let read = inputs.map { input in
-      guard let place = outputs.firstIndex(where: { $0.isSameMemory(as: input) }) else {
-        return input
-      }
-      return written[place].reshaped(input.shape)
-    }
-    return ShadowCall(device: device, inputs: read, outputs: written)
+    var call = self
+    for array in Self.distinct(outputs) { try call.replace(array) }
+    return call
   }
 
-  /// The same arrays once more, on the same device.
-  func copy() throws(DeviceError) -> ShadowCall {
-    try ShadowCall(inputs, outputs, from: device, to: device)
-  }
-
-  /// The same arrays once more with numbers changed; `transform` gets the position among the
-  /// distinct arrays.
-  func copy(
-    changing transform: (_ array: Int, _ values: inout [Float]) -> Void
+  /// The same call with copies of what it writes, and with other numbers in the float32 arrays that
+  /// `isChanged` picks by their position among ``distinctNumbers``; the rest is shared.
+  func changing(
+    where isChanged: (_ array: Int) -> Bool = { _ in true },
+    _ transform: (_ array: Int, _ values: UnsafeMutableBufferPointer<Float>) -> Void
   ) throws(DeviceError) -> ShadowCall {
-    let copy = try copy()
-    for (position, array) in copy.distinctNumbers.enumerated() {
-      var values: [Float] = try device.scalars(array)
-      transform(position, &values)
-      try device.upload(values, to: array)
+    var call = try keepingOutputs()
+    for (position, array) in distinctNumbers.enumerated() where isChanged(position) {
+      let isWritten = outputs.contains { $0.isSameMemory(as: array) }
+      if !isWritten { try call.replace(array) }
+      let place = (inputs + outputs).firstIndex { $0.isSameMemory(as: array) }
+      guard let place else { continue }
+      try device.changeElements((call.inputs + call.outputs)[place]) { transform(position, $0) }
     }
-    return copy
+    return call
   }
 
   /// The float32 arrays, each memory once.
   var distinctNumbers: [NDArray] {
+    Self.distinct((inputs + outputs).filter { $0.dtype == .float32 && $0.count > 0 })
+  }
+
+  private static func distinct(_ arrays: [NDArray]) -> [NDArray] {
     var found: [NDArray] = []
-    for array in inputs + outputs where array.dtype == .float32 && array.count > 0 {
-      if !found.contains(where: { $0.isSameMemory(as: array) }) { found.append(array) }
+    for array in arrays where !found.contains(where: { $0.isSameMemory(as: array) }) {
+      found.append(array)
     }
     return found
   }
-}
 
-extension Backend {
-  /// A copy of an array of another device.
-  fileprivate func newCopy(
-    of array: NDArray, on source: any Backend
-  ) throws(DeviceError) -> NDArray {
-    guard array.count > 0 else {
-      return try allocate([1], array.dtype).view(offset: 0, shape: array.shape)
+  /// Puts a copy in every place where an array stands.
+  private mutating func replace(_ array: NDArray) throws(DeviceError) {
+    let copy = try device.newCopy(of: array, on: device)
+    func replaced(_ other: NDArray) -> NDArray {
+      other.isSameMemory(as: array) ? copy.reshaped(other.shape) : other
     }
-    switch array.dtype {
-    case .float32:
-      return try self.array(try source.scalars(array, as: Float.self), shape: array.shape)
-    case .int32:
-      return try self.array(try source.scalars(array, as: Int32.self), shape: array.shape)
-    case .uint8:
-      return try self.array(try source.scalars(array, as: UInt8.self), shape: array.shape)
-    }
+    inputs = inputs.map(replaced)
+    outputs = outputs.map(replaced)
   }
 }

@@ -1,5 +1,3 @@
-internal import Glibc
-
 /// How the results of a launch differ from those of the reference device.
 struct ShadowComparison {
   /// The element that differs most, of those that differ too much; nil if none does.
@@ -18,96 +16,73 @@ struct ShadowComparison {
     var scaledError: Double? { severity.isFinite ? severity : nil }
   }
 
-  /// No more elements than this are judged one by one; those that look worst come first.
-  private static let mostSuspects = 4096
-  /// What any two devices may differ by, relative to the element, without a closer look…
-  private static let harmless = Float(16 * ShadowTolerance.unit)
-  /// … and relative to the largest element of the output.
-  private static let harmlessOfLargest = Float(4 * ShadowTolerance.unit)
-
   /// - Parameters:
   ///   - before: the arrays as they were before the call, on the reference device.
   ///   - expected: the outputs on the reference device.
-  ///   - got: the outputs on the device under watch.
+  ///   - got: copies there of what the device under watch wrote.
   init(
     _ operation: OperationName, method: String, before: ShadowCall, expected: [NDArray],
-    got: [NDArray], of device: any Backend, _ body: DeviceCall
+    got: [NDArray], _ body: DeviceCall
   ) throws(DeviceError) {
-    let isExact = ShadowTolerance.isExact(operation, method)
-    var numbers: [(expected: [Float], got: [Float])] = []
-    var suspects: [[Int]] = []
-    for (output, array) in got.enumerated() {
-      numbers.append(([], []))
-      suspects.append([])
-      guard array.count > 0 else { continue }
-      switch array.dtype {
+    let measure = ShadowTolerance.measure(operation, method)
+    let device = before.device
+    var suspects: [ShadowSuspects] = []
+    for (output, (right, value)) in zip(expected, got).enumerated() {
+      suspects.append(ShadowSuspects())
+      guard right.count > 0 else { continue }
+      switch right.dtype {
       case .float32:
-        let pair: ([Float], [Float]) = (
-          try before.device.scalars(expected[output]), try device.scalars(array)
-        )
-        numbers[output] = pair
-        suspects[output] = Self.suspects(pair.0, pair.1, isExact: isExact)
-      case .int32:
-        compareExactly(
-          output, try before.device.scalars(expected[output], as: Int32.self),
-          try device.scalars(array))
-      case .uint8:
-        compareExactly(
-          output, try before.device.scalars(expected[output], as: UInt8.self),
-          try device.scalars(array))
+        suspects[output] = try Self.looking(device, right, value) {
+          ShadowSuspects(expected: $0, got: $1, measure: measure)
+        }
+      case .int32: try compareExactly(output, device, right, value, as: Int32.self)
+      case .uint8: try compareExactly(output, device, right, value, as: UInt8.self)
       }
     }
-    guard suspects.contains(where: { !$0.isEmpty }) else { return }
-    let tolerance = ShadowTolerance(
-      before, expected: numbers.map(\.expected), suspects: suspects, isExact: isExact)
+    guard suspects.contains(where: { !$0.indices.isEmpty }) else { return }
+    let tolerance = ShadowTolerance(before, suspects: suspects, measure: measure)
     let allowed = try tolerance.allowed(operation, body)
-    for output in suspects.indices {
-      for (place, index) in suspects[output].enumerated() {
+    for (output, found) in suspects.enumerated() {
+      for place in found.indices.indices {
         judge(
-          output, index, numbers[output].expected[index], numbers[output].got[index],
+          output, found.indices[place], found.expected[place], found.got[place],
           allowed: allowed[output][place])
       }
     }
   }
 
-  private mutating func compareExactly<Scalar: DeviceScalar & Equatable>(
-    _ output: Int, _ expected: [Scalar], _ got: [Scalar]
-  ) {
-    for index in expected.indices where expected[index] != got[index] {
-      note(
-        Difference(
-          output: output, index: index, got: "\(got[index])", expected: "\(expected[index])",
-          severity: .infinity))
-    }
-  }
-
-  /// The elements that need a closer look, the worst first.
-  private static func suspects(_ expected: [Float], _ got: [Float], isExact: Bool) -> [Int] {
-    var found: [(index: Int, error: Double)] = []
-    var largest: Float = 0
-    if !isExact {
-      for value in expected where value.isFinite { largest = max(largest, abs(value)) }
-    }
-    let (relative, absolute) =
-      isExact ? (0, 0) : (harmless, harmlessOfLargest * largest + .leastNormalMagnitude)
-    expected.withUnsafeBufferPointer { expected in
-      got.withUnsafeBufferPointer { got in
-        for index in expected.indices {
-          let (right, value) = (expected[index], got[index])
-          // False with a NaN, and with infinities, which take the closer look.
-          let bound = absolute + relative * abs(right)
-          if abs(value - right) <= bound, bound.isFinite { continue }
-          if right == value || (right.isNaN && value.isNaN) { continue }
-          let error = abs(Double(value) - Double(right)) / abs(Double(right))
-          found.append((index, error.isNaN ? .infinity : error))
-        }
+  /// Looks at the elements of two arrays together.
+  private static func looking<Scalar: DeviceScalar, Result>(
+    _ device: any Backend, _ first: NDArray, _ second: NDArray,
+    _ body: (UnsafeBufferPointer<Scalar>, UnsafeBufferPointer<Scalar>) -> Result
+  ) throws(DeviceError) -> Result {
+    let result = try device.withElements(first, as: Scalar.self) { first in
+      Swift.Result { () throws(DeviceError) in
+        try device.withElements(second, as: Scalar.self) { body(first, $0) }
       }
     }
-    if found.count > mostSuspects {
-      found.sort { ($1.error, $0.index) < ($0.error, $1.index) }
-      found.removeLast(found.count - mostSuspects)
+    return try result.get()
+  }
+
+  private mutating func compareExactly<Scalar: DeviceScalar & Equatable>(
+    _ output: Int, _ device: any Backend, _ expected: NDArray, _ got: NDArray,
+    as type: Scalar.Type
+  ) throws(DeviceError) {
+    let wrong = try Self.looking(device, expected, got) {
+      (expected: UnsafeBufferPointer<Scalar>, got: UnsafeBufferPointer<Scalar>) in
+      var (first, count): (Difference?, Int) = (nil, 0)
+      for index in expected.indices where expected[index] != got[index] {
+        count += 1
+        guard first == nil else { continue }
+        first = Difference(
+          output: output, index: index, got: "\(got[index])", expected: "\(expected[index])",
+          severity: .infinity)
+      }
+      return (first: first, count: count)
     }
-    return found.map(\.index)
+    guard let first = wrong.first else { return }
+    note(first)
+    wrongCount += wrong.count - 1
   }
 
   private mutating func judge(

@@ -8,13 +8,25 @@
 struct ShadowSchedule: Sendable {
   private let every: UInt64
   private let seed: UInt64
-  private var methods: [String: Method] = [:]
+  private var methods: [Name: Method] = [:]
 
   private struct Method {
     var launches: UInt64 = 0
     /// The launch to look at next.
     var next: UInt64 = 0
-    let stream: Int
+
+    /// Counts a launch; its number if it is the one to look at.
+    mutating func count() -> UInt64? {
+      defer { launches += 1 }
+      return launches == next ? launches : nil
+    }
+  }
+
+  /// The name of a method, hashed by its length alone: this happens at every launch, and few names
+  /// are of one length.
+  private struct Name: Hashable {
+    let text: String
+    func hash(into hasher: inout Hasher) { hasher.combine(text.utf8.count) }
   }
 
   init(every: Int, seed: UInt64) {
@@ -25,15 +37,11 @@ struct ShadowSchedule: Sendable {
 
   /// Counts a launch and says whether it is to be looked at.
   mutating func isDue(_ name: String) -> Bool {
-    var method = methods[name] ?? Method(stream: Self.stream(name))
-    defer {
-      method.launches += 1
-      methods[name] = method
-    }
-    guard method.launches == method.next else { return false }
-    let window = method.launches / every + 1
-    let word = RandomKey(seed: seed, .shadow, index: method.stream, step: window).words(block: 0)[0]
-    method.next = window * every + UInt64(word) % every
+    let launch = methods[Name(text: name), default: Method()].count()
+    guard let launch else { return false }
+    let window = launch / every + 1
+    let key = RandomKey(seed: seed, .shadow, index: Self.stream(name), step: window)
+    methods[Name(text: name)]?.next = window * every + UInt64(key.words(block: 0)[0]) % every
     return true
   }
 
