@@ -67,8 +67,8 @@ extension Catastrophe {
     }
   }()
 
-  /// An LSTM whose forget gates keep too much: one step as long as its gradient saturates all cells,
-  /// and large states make the learning rate too high for the layer that reads them.
+  /// An LSTM whose forget gates keep too much: one step as long as its gradient saturates all
+  /// cells, and large states make the learning rate too high for the layer that reads them.
   static let forget: Catastrophe = {
     let network = SilentLSTM(units: 8, forgetBias: 5, recurrentWeight: 0.08)
     return Catastrophe(
