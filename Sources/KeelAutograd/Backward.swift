@@ -4,8 +4,9 @@ extension Tensor {
   /// Carries gradients from this scalar back to the leaves it was computed from.
   ///
   /// Each leaf's first contribution is written straight to its destination, or added to what is
-  /// there if `accumulate`; further ones are added. Leaves that this tensor does not depend on are
-  /// not asked about and not touched. Nothing is read back: the device may still be at work.
+  /// there if `accumulate`; further ones are added. Leaves that only tensors without elements lead
+  /// to get 0. Leaves that this tensor does not depend on are not asked about and not touched.
+  /// Nothing is read back: the device may still be at work.
   ///
   /// - Parameters:
   ///   - seed: the gradient of this scalar with respect to itself; a scale of all gradients.
@@ -36,6 +37,7 @@ extension Tensor {
     case .computed(let node):
       let nodes = try pass.collect(from: node, destination)
       try pass.run(nodes, seed: try pass.seed(seed, shape), root: node)
+      try pass.clearUnreached()
     }
   }
 }
@@ -183,6 +185,15 @@ private final class BackwardPass {
       guard let upstream = gradients.removeValue(forKey: ObjectIdentifier(node)) else { continue }
       try onDevice { () throws(DeviceError) in try pull(node, upstream) }
       if !keepsGraph { node.consume() }
+    }
+  }
+
+  /// Writes 0 where no contribution came: nothing flows through a tensor without elements, and a
+  /// destination must not keep what another pass left there.
+  func clearUnreached() throws(TensorError) {
+    for leaf in leaves.values where !leaf.isWritten {
+      guard let destination = leaf.destination, destination.count > 0 else { continue }
+      try onDevice { () throws(DeviceError) in try backend.fill(destination, with: 0) }
     }
   }
 

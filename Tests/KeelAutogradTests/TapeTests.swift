@@ -91,6 +91,45 @@ func referenceDevice() -> (Device, ReferenceBackend) {
     #expect(backend.read(gradient) == [3 + 3, 3 + 5])
   }
 
+  /// Nothing flows through a tensor without elements, but its leaves were asked for a destination:
+  /// what an earlier pass left there must go.
+  @Test func aLeafBehindAnEmptyTensorGetsZero() throws {
+    let (device, backend) = referenceDevice()
+    let x = try Tensor([1, 2, 3, 4], shape: [2, 2], on: device, requiresGradient: true)
+    let y = try Tensor([5, 6], shape: [2], on: device, requiresGradient: true)
+    let slices = [
+      ObjectIdentifier(x): try backend.array([9, 9, 9, 9] as [Float], shape: [2, 2]),
+      ObjectIdentifier(y): try backend.array([8, 8] as [Float], shape: [2]),
+    ]
+    func gradients() -> [[Double]] {
+      [x, y].map { leaf in slices[ObjectIdentifier(leaf)].map { backend.read($0) } ?? [] }
+    }
+    let empty = try (x * 3).sliced([0..<0, 0..<2])
+    let loss = try Tensor.concatenate([empty, (y * 2).reshaped([1, 2])], axis: 0).sum()
+    var asked = 0
+    try loss.backward(accumulate: true) { leaf in
+      asked += 1
+      return slices[ObjectIdentifier(leaf)]
+    }
+    #expect(asked == 2)
+    #expect(gradients() == [[9, 9, 9, 9], [10, 10]])
+    try loss.backward { slices[ObjectIdentifier($0)] }
+    #expect(gradients() == [[0, 0, 0, 0], [2, 2]])
+    // The whole value comes from nothing.
+    try backend.fill(try #require(slices[ObjectIdentifier(x)]), with: .nan)
+    let constant = try Tensor([1, 1], shape: [1, 2], on: device)
+    let nothing = try Tensor.concatenate([empty, constant], axis: 0).sum()
+    try nothing.backward { slices[ObjectIdentifier($0)] }
+    #expect(gradients()[0] == [0, 0, 0, 0])
+    // A leaf that is reached another way too keeps that contribution alone.
+    try (nothing + x.sum()).backward { slices[ObjectIdentifier($0)] }
+    #expect(gradients()[0] == [1, 1, 1, 1])
+    let (_, found) = try valueAndGradient(at: [x]) { () throws(TensorError) in
+      try Tensor.concatenate([x.sliced([1..<1, 0..<2]).exp(), constant], axis: 0).sum()
+    }
+    #expect(try found[0].scalars() == [0, 0, 0, 0])
+  }
+
   @Test func unwantedLeavesCostNothing() throws {
     let (device, backend) = referenceDevice()
     let x = try Tensor([1, 2, 3, 4], shape: [2, 2], on: device, requiresGradient: true)
