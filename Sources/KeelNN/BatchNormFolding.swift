@@ -31,14 +31,7 @@ extension Model {
   /// then.
   @discardableResult
   public func foldBatchNorm() throws(TensorError) -> [BatchNormFold] {
-    var before: [String: (path: String, layer: any Layer)] = [:]
-    for (path, sequence) in sequences {
-      for i in sequence.layers.indices.dropFirst() where i < sequence.names.count {
-        before[joined(path, sequence.names[i])] = (
-          joined(path, sequence.names[i - 1]), sequence.layers[i - 1].unnamed
-        )
-      }
-    }
+    let before = layersBefore
     var folds: [BatchNormFold] = []
     var changes: [FoldedWeights] = []
     for (path, norm) in batchNorms where !norm.use.isFolded {
@@ -61,6 +54,26 @@ extension Model {
     }
     for change in changes { try change.apply(to: self) }
     return folds
+  }
+
+  /// What can take in which batch normalisation, by the path of the normalisation.
+  var foldTargets: [String: (path: String, target: FoldTarget)] {
+    layersBefore.compactMapValues { previous in
+      FoldTarget(previous.layer).map { (previous.path, $0) }
+    }
+  }
+
+  /// The layer directly before each layer of a ``Sequential``, by the path of the later one.
+  private var layersBefore: [String: (path: String, layer: any Layer)] {
+    var before: [String: (path: String, layer: any Layer)] = [:]
+    for (path, sequence) in sequences {
+      for i in sequence.layers.indices.dropFirst() where i < sequence.names.count {
+        before[joined(path, sequence.names[i])] = (
+          joined(path, sequence.names[i - 1]), sequence.layers[i - 1].unnamed
+        )
+      }
+    }
+    return before
   }
 
   /// Every list of layers with the path under which its layers stand.
@@ -94,7 +107,7 @@ package final class FoldedEpilogue {
 }
 
 /// A layer that can take a normalisation in; its weight's last axis is channels.
-private struct FoldTarget {
+struct FoldTarget {
   let weight: Parameter
   let bias: Parameter?
   let activation: Activation
@@ -113,6 +126,15 @@ private struct FoldTarget {
     default: return nil
     }
   }
+
+  /// Computes what the normalisation did besides its numbers from now on.
+  func takeIn(_ norm: BatchNorm) {
+    epilogue.bias = bias == nil ? norm.beta : nil
+    epilogue.activation = norm.activation
+  }
+
+  /// Computes as declared again.
+  func giveBack() { (epilogue.bias, epilogue.activation) = (nil, nil) }
 }
 
 /// The numbers of a layer and its normalisation after folding, computed before any is written.
@@ -161,9 +183,8 @@ private struct FoldedWeights {
       try model.freeze(beta.name)
     } else {
       try model.setWeights(shift, named: beta.name)
-      target.epilogue.bias = beta
     }
-    target.epilogue.activation = norm.activation
+    target.takeIn(norm)
     norm.use.mode = .folded
   }
 }
