@@ -79,18 +79,28 @@ public final class DeadlyFlipStage {
   package func stepEnded(
     model: Model, moments: [NDArray], step: UInt64
   ) throws(TensorError) {
+    try look(model: model, moments: moments, step: step)
+    try trainingBegins(model: model, step: step)
+  }
+
+  /// The first half of that: does not keep the parameters for the next step.
+  ///
+  /// - Parameter alongside: more arrays parallel to the parameters that go with their units.
+  package func look(
+    model: Model, moments: [NDArray], step: UInt64, alongside: [NDArray] = []
+  ) throws(TensorError) {
     if step % UInt64(flip.period) == 0, let snapshot, snapshotStep.map({ $0 &+ 1 }) == step {
       let backend = model.device.backend
       let (before, after) = try onDevice { () throws(DeviceError) -> ([Float], [Float]) in
         (try backend.scalars(snapshot), try backend.scalars(model.arena.parameters))
       }
-      try look(model, moments, before, after, step)
+      try look(model, moments, alongside, before, after, step)
     }
-    try trainingBegins(model: model, step: step)
   }
 
   private func look(
-    _ model: Model, _ moments: [NDArray], _ before: [Float], _ after: [Float], _ step: UInt64
+    _ model: Model, _ moments: [NDArray], _ alongside: [NDArray], _ before: [Float],
+    _ after: [Float], _ step: UInt64
   ) throws(TensorError) {
     let units = HiddenUnits(model, .permutation)
     let changes = UnitChanges(units, model, before, after)
@@ -124,7 +134,8 @@ public final class DeadlyFlipStage {
     }
     if !pairs.isEmpty {
       var exchange = UnitExchange(model, units, flip)
-      try exchange.run(pairs, moments: moments, parameters: after)
+      try exchange.run(
+        pairs, moments: moments, alongside: alongside, parameters: after)
     }
     state = next
     latest = flips

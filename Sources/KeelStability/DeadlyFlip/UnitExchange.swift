@@ -22,17 +22,21 @@ struct UnitExchange {
 
   /// Exchanges pairs in parameters, running statistics and, if they travel, moments.
   ///
-  /// - Parameter parameters: the parameters, where the host has read them before.
+  /// - Parameters:
+  ///   - alongside: more arrays parallel to the parameters, which go with them.
+  ///   - parameters: the parameters, where the host has read them before.
   mutating func run(
-    _ pairs: [UnitPair], moments: [NDArray], parameters: [Float]? = nil
+    _ pairs: [UnitPair], moments: [NDArray], alongside: [NDArray] = [],
+    parameters: [Float]? = nil
   ) throws(TensorError) {
     let (arena, backend) = (model.arena, model.device.backend)
     var changed: [(NDArray, [Float])] = []
-    for (number, array) in ([arena.parameters] + moments).enumerated() {
-      let isMoment = number > 0
+    let own = [arena.parameters] + alongside
+    for (number, array) in (own + moments).enumerated() {
+      let isMoment = number >= own.count
       if isMoment, flip.moments == .stay { continue }
       var values: [Float]
-      if !isMoment, let parameters {
+      if number == 0, let parameters {
         values = parameters
       } else {
         values = try onDevice { () throws(DeviceError) in try backend.scalars(array) }

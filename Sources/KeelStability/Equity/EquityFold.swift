@@ -18,16 +18,23 @@ struct EquityFold {
   /// Transforms parameters (times c, divided by the c of what they read), gradients and first
   /// moments (the inverse), second moments (the square of the inverse) and running statistics.
   /// Returns how many parameters lost bits to underflow.
-  func apply(to model: Model, moments: [NDArray]) throws(TensorError) -> Int {
+  ///
+  /// - Parameter gradientSizes: what a stage remembers of gradients, which goes as they do.
+  func apply(
+    to model: Model, moments: [NDArray], gradientSizes: NDArray? = nil
+  ) throws(TensorError) -> Int {
     var fold = self
-    return try fold.run(model, moments)
+    return try fold.run(model, moments, gradientSizes)
   }
 
-  private mutating func run(_ model: Model, _ moments: [NDArray]) throws(TensorError) -> Int {
+  private mutating func run(
+    _ model: Model, _ moments: [NDArray], _ gradientSizes: NDArray?
+  ) throws(TensorError) -> Int {
     let (arena, backend) = (model.arena, model.device.backend)
     // Parameters first: nothing is uploaded before all of them are known to fit.
     let parallel = [(arena.parameters, 1), (arena.gradients, -1)]
-    let arrays = parallel + zip(moments, [-1, -2]).map { ($0, $1) }
+    let sizes = gradientSizes.map { [($0, -1)] } ?? []
+    let arrays = parallel + sizes + zip(moments, [-1, -2]).map { ($0, $1) }
     var transformed: [[Float]] = []
     for (array, power) in arrays {
       var values: [Float] = try onDevice { () throws(DeviceError) in

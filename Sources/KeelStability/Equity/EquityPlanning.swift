@@ -4,6 +4,11 @@ import KeelNN
 
 extension EquityTransform {
   /// Throws unless every layer that was named has units, all of which can be rescaled.
+  func requireFoldable(in model: Model) throws(TensorError) {
+    if layers != nil { try requireFoldable(HiddenUnits(model, .scaling), in: model) }
+  }
+
+  /// The same with the model's units at hand.
   func requireFoldable(_ units: HiddenUnits, in model: Model) throws(TensorError) {
     for name in layers ?? [] {
       guard let bank = units.banks.first(where: { $0.layer == name }) else {
@@ -44,11 +49,15 @@ extension EquityTransform {
   }
 
   /// The numbers that a plan is made of. Waits for the device.
-  func values(of model: Model) throws(TensorError) -> [Float] {
+  ///
+  /// - Parameter gradientSizes: what stands for the gradients, if not those of the last pass.
+  func values(
+    of model: Model, gradientSizes: NDArray? = nil
+  ) throws(TensorError) -> [Float] {
     let arena = model.arena
     return try onDevice { () throws(DeviceError) in
       try model.device.backend.scalars(
-        choice == .gradientBalancing ? arena.gradients : arena.parameters)
+        choice == .gradientBalancing ? gradientSizes ?? arena.gradients : arena.parameters)
     }
   }
 

@@ -109,6 +109,38 @@ public struct EquityTransform: Hashable, Sendable, Codable {
     return try apply(to: model)
   }
 
+  /// The same by several batches: what is balanced is the root mean square of their gradients. The
+  /// deeper a network, the more a single batch says of the batch alone, and the less of the units.
+  ///
+  /// - Parameters:
+  ///   - batches: how many backward passes there are.
+  ///   - loss: from the number of the batch, from 0, and a training pass to a scalar.
+  /// - Throws: ``TensorError/shape(_:)`` for less than one batch; as the other form.
+  @discardableResult
+  public func prepare(
+    _ model: Model, batches: Int, _ loss: (Int, Pass) throws(TensorError) -> Tensor
+  ) throws(TensorError) -> EquityPlan {
+    guard batches >= 1 else {
+      throw .shape(
+        ShapeError("equity", requires: "at least one batch", gotText: "\(batches)"))
+    }
+    guard let sizes = try model.arena.makeMoments(1).first else {
+      preconditionFailure("no room was made")
+    }
+    for number in 0..<batches {
+      _ = try model.valueAndGradient(step: UInt64(number), weight: 1, accumulates: false) {
+        (pass) throws(TensorError) in try loss(number, pass)
+      }
+      // Each of n batches counts 1 / n in the end.
+      try sizes.remember(
+        model.arena.gradients, keeping: Double(number) / Double(number + 1),
+        on: model.device.backend)
+    }
+    let values = try values(of: model, gradientSizes: sizes)
+    if let complaint = complaint(about: values, model) { throw .shape(complaint) }
+    return try carryOut(try plan(for: model, values), on: model, moments: [], limit: nil)
+  }
+
   /// The same, with the optimizer's moments carried along.
   ///
   /// - Parameter moments: arrays parallel to the parameters, the first linear in the gradient and
@@ -128,12 +160,13 @@ public struct EquityTransform: Hashable, Sendable, Codable {
 
   /// Does what a plan says if the model is out of balance by more than the limit.
   func carryOut(
-    _ plan: EquityPlan, on model: Model, moments: [NDArray], limit: Double?
+    _ plan: EquityPlan, on model: Model, moments: [NDArray], gradientSizes: NDArray? = nil,
+    limit: Double?
   ) throws(TensorError) -> EquityPlan {
     var plan = plan
     guard plan.imbalance > limit ?? 0, !plan.changesNothing else { return plan }
     plan.inexactNumbers = try EquityFold(plan.exponents, plan.units).apply(
-      to: model, moments: moments)
+      to: model, moments: moments, gradientSizes: gradientSizes)
     plan.isApplied = true
     return plan
   }

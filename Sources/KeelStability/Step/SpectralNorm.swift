@@ -34,10 +34,12 @@ extension Tensor {
 /// Holds the largest singular value of a weight to a limit by one power iteration per step, which
 /// starts where the last one ended.
 final class SpectralNorm {
+  /// The parameter.
+  let name: String
   private let weight: Tensor
   private let limit: Float
-  /// The left singular vector, as far as it is known: 1 x rows.
-  private var left: Tensor
+  /// The left singular vector, as far as it is known: 1 x rows. It stays in its place.
+  let left: Tensor
   private let isTrainable: () -> Bool
 
   /// One for each weight of two axes or more, if the options ask for it.
@@ -56,13 +58,19 @@ final class SpectralNorm {
   private init(
     _ parameter: Parameter, _ tensor: Tensor, _ limit: Float, seed: UInt64
   ) throws(TensorError) {
+    name = parameter.name
     weight = try tensor.reshaped(parameter.unitShape)
     self.limit = limit
     isTrainable = { parameter.isTrainable }
     var random = RandomSequence(RandomKey(seed: seed, .noise, index: 3 + parameter.index))
     let start = (0..<weight.shape[0]).map { _ in random.nextUniform() + 0.5 }
     left = try Tensor(start, shape: [1, weight.shape[0]], on: tensor.device)
-    for _ in 0..<10 { left = try iterate().left }
+    for _ in 0..<10 {
+      let next = try iterate().left
+      try onDevice { () throws(DeviceError) in
+        try tensor.device.backend.pointwise(.x, [next.value], into: left.value)
+      }
+    }
   }
 
   /// u' = W v / |W v| with v = W'u / |W'u|, and the singular value |W v|.
@@ -79,25 +87,13 @@ final class SpectralNorm {
     guard isTrainable() else { return }
     let backend = weight.device.backend
     let (next, value) = try iterate()
-    let old = left
-    left = try compute(like: old) { (out) throws(DeviceError) in
-      try backend.pointwise(.z.select(.x, .y), [next.value, old.value, applies], into: out)
-    }
     let limit = Expression.constant(limit)
     try onDevice { () throws(DeviceError) in
       try backend.pointwise(
+        .z.select(.x, .y), [next.value, left.value, applies], into: left.value)
+      try backend.pointwise(
         .z.select((.y > limit).select(.x * (limit / .y), .x), .x),
         [weight.value, value.value.reshaped([1]), applies], into: weight.value)
-    }
-  }
-
-  private func compute(
-    like tensor: Tensor, _ run: (NDArray) throws(DeviceError) -> Void
-  ) throws(TensorError) -> Tensor {
-    try onDevice { () throws(DeviceError) in
-      let out = try tensor.device.backend.allocate(tensor.shape, .float32)
-      try run(out)
-      return Tensor(value: out, device: tensor.device, requiresGradient: false)
     }
   }
 }

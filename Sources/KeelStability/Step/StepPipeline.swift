@@ -21,7 +21,7 @@ package final class StepPipeline {
   /// What a stage left to the next one.
   private let remeasured: TelescopeReading
   private let coefficients: NDArray
-  private let spectra: [SpectralNorm]
+  let spectra: [SpectralNorm]
   private let coordinates: CoordinateDescent?
 
   init(

@@ -1,3 +1,4 @@
+import KeelAutograd
 package import KeelBackend
 package import KeelNN
 
@@ -10,12 +11,15 @@ public final class StepTechniques {
   private let shrink: ShrinkAndPerturb?
   private var hasBegun = false
 
-  init(_ stability: Stability) throws(TensorError) {
+  init(_ stability: Stability, _ model: Model) throws(TensorError) {
     flip = stability.flip.map { DeadlyFlipStage($0) }
     equity = try stability.equity.map { (plan) throws(TensorError) in
-      try EquityStage(plan.transform, ifImbalanceAbove: plan.limit, every: plan.period)
+      try plan.transform.requireFoldable(in: model)
+      return try EquityStage(
+        plan.transform, ifImbalanceAbove: plan.limit, every: plan.period, memory: plan.memory)
     }
     shrink = stability.shrink
+    try equity?.prepare(for: model)
   }
 
   /// The parameters are no longer those of the step before: nothing is compared with them.
@@ -28,15 +32,32 @@ public final class StepTechniques {
     try flip?.trainingBegins(model: model, step: step)
   }
 
-  /// A step that was left out changed nothing, which no unit's change stands out from, and is not
-  /// followed by shrinking.
+  /// Flip, equity, shrink: flip looks first, so that a unit that the others change does not pass
+  /// for a volatile one. A step that was left out changes nothing here either.
   func stepEnded(_ pipeline: StepPipeline, step: UInt64) throws(TensorError) {
-    let model = pipeline.model
-    try equity?.stepEnded(model: model, moments: pipeline.moments, step: step)
+    let (model, moments) = (pipeline.model, pipeline.moments)
+    if let equity, equity.gradientSizes != nil {
+      let applies: NDArray = try onDevice { () throws(DeviceError) in try pipeline.applies() }
+      try equity.remember(model, where: applies)
+    }
+    try flip?.look(
+      model: model, moments: moments, step: step, alongside: equity?.parallelArrays(model) ?? [])
+    if let equity, equity.isDue(step), try pipeline.hasApplied() {
+      try pipeline.keepingClipMeasure { () throws(TensorError) in
+        try equity.look(model, moments: moments)
+      }
+    }
     if let shrink, step % shrink.interval == 0, try pipeline.hasApplied() {
       try shrink.apply(to: model, step: step - 1)
     }
-    try flip?.stepEnded(model: model, moments: pipeline.moments, step: step)
+    try flip?.trainingBegins(model: model, step: step)
+  }
+}
+
+extension EquityStage {
+  /// What belongs to the same units as the parameters, and is looked at after an exchange.
+  fileprivate func parallelArrays(_ model: Model) -> [NDArray] {
+    [model.arena.gradients] + (gradientSizes.map { [$0] } ?? [])
   }
 }
 

@@ -70,7 +70,7 @@ public final class Updater {
     learningRate = optimizer.learningRate
     backend = model.device.backend
     pipeline = try StepPipeline(optimizer, stability, for: model)
-    techniques = try StepTechniques(stability)
+    techniques = try StepTechniques(stability, model)
     let backend = backend
     table = try onDevice { () throws(DeviceError) in try ScheduleTable(on: backend) }
   }
@@ -155,14 +155,27 @@ public final class Updater {
     }
   }
 
+  /// The steps that were left out so far. Waits for the device.
+  package func skipCounts() throws(TensorError) -> SkipCounts {
+    let counts = try counts()
+    return SkipCounts(
+      inARow: Int(counts[CounterField.skipsInARow.rawValue]),
+      total: Int(counts[CounterField.skips.rawValue]))
+  }
+
   /// Brings the counts to where a checkpoint or a snapshot was made.
-  package func restore(step: UInt64, updates: UInt64) throws(TensorError) {
+  package func restore(
+    step: UInt64, updates: UInt64, skips: SkipCounts = SkipCounts()
+  ) throws(TensorError) {
     self.step = step
     firstUpdate = updates
     stepsOfTable = 0
     isTableStale = true
     techniques.forgetSnapshot()
-    try write([0, 0, 0, 0])
+    var counts = [Int32](repeating: 0, count: CounterField.count)
+    counts[CounterField.skipsInARow.rawValue] = Int32(clamping: skips.inARow)
+    counts[CounterField.skips.rawValue] = Int32(clamping: skips.total)
+    try write(counts)
   }
 
   private func writeTable() throws(TensorError) {
