@@ -202,6 +202,7 @@ final class FitLoop {
     trainer.history.epochs.append(record)
     lowerLearningRate(after: record)
     trainer.position = BatchPosition(epoch: number)
+    try watchman.epochEnded()
     try save()
     recorder?.write()
     for callback in callbacks { try callback.epochEnded(record) }

@@ -42,9 +42,16 @@ final class StepWatchman {
 
   /// The training is about to begin or to go on.
   func begin() throws(TrainingError) {
+    skipsInARow = try training { () throws(TensorError) in
+      try trainer.updater.skipCounts().inARow
+    }
     rewinder?.restart(after: trainer.history.steps.lazy.map(\.gradientNorm))
     try keep()
   }
+
+  /// An epoch is over, and all of its steps were good: going back never repeats what is done at
+  /// its end.
+  func epochEnded() throws(TrainingError) { try keep() }
 
   /// Whether steps should be read, so that what is kept is not too old.
   var isDue: Bool { rewinder?.isDue ?? false }

@@ -57,13 +57,7 @@ package struct SpikeDetector: Sendable {
   /// The logarithms of the last good norms, oldest first.
   private var past: [Double] = []
 
-  /// - Parameter norms: of the steps before, the last one first; those that were left out are not
-  ///   among them.
-  package init(threshold: Float, after norms: some Sequence<Float> = EmptyCollection()) {
-    self.threshold = Double(threshold)
-    let usable = norms.lazy.filter { $0 > 0 && $0.isFinite }.prefix(SpikeDetector.window)
-    past = usable.map { log(Double($0)) }.reversed()
-  }
+  package init(threshold: Float) { self.threshold = Double(threshold) }
 
   /// A detector that has seen the good norms of a training, oldest first: the same as the one that
   /// went along.

@@ -17,18 +17,19 @@ package final class Rewinder {
   /// As it was when the copy was made: steps that are taken again are told again.
   private var keptDetector: SpikeDetector?
   private var updates: UInt64 = 0
-  private var flips: DeadlyFlipStage.State?
+  private var skips = SkipCounts()
+  private var techniques: TechniqueState
 
   /// Keeps nothing yet.
   package init(_ updater: Updater) throws(TensorError) {
     self.updater = updater
     plan = updater.stability.rewind
+    techniques = updater.techniques.state
     detector = plan.spikeThreshold.map { SpikeDetector(threshold: $0) }
     let (pipeline, arena) = (updater.pipeline, updater.pipeline.model.arena)
     let backend = pipeline.model.device.backend
     let sources =
-      [arena.parameters, arena.states] + pipeline.moments
-      + pipeline.clipStates.compactMap { $0 }
+      [arena.parameters, arena.states] + pipeline.moments + updater.carriedArrays.map(\.array)
     self.backend = backend
     pairs = try onDevice { () throws(DeviceError) in
       var pairs: [(source: NDArray, copy: NDArray)] = []
@@ -59,8 +60,8 @@ package final class Rewinder {
     try onDevice { () throws(DeviceError) in
       for (source, copy) in pairs { try backend.pointwise(.x, [source], into: copy) }
     }
-    (step, updates) = (updater.step, try updater.updates())
-    (flips, keptDetector) = (updater.techniques.flip?.state, detector)
+    (step, updates, skips) = (updater.step, try updater.updates(), try updater.skipCounts())
+    (techniques, keptDetector) = (updater.techniques.state, detector)
   }
 
   /// Brings the state back to that of the copy, and shrinks the learning rate if that is planned.
@@ -68,9 +69,8 @@ package final class Rewinder {
     try onDevice { () throws(DeviceError) in
       for (source, copy) in pairs { try backend.pointwise(.x, [copy], into: source) }
     }
-    try updater.restore(step: step, updates: updates)
-    detector = keptDetector
-    if let flips { updater.techniques.flip?.state = flips }
+    try updater.restore(step: step, updates: updates, skips: skips)
+    (updater.techniques.state, detector) = (techniques, keptDetector)
     if case .shrinkLearningRate(let factor) = plan.response { updater.learningRate *= factor }
   }
 }

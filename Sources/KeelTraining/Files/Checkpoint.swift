@@ -22,7 +22,7 @@ extension Model {
   public func load(from path: String) throws(TrainingError) {
     let bytes = try trainingData { () throws(DataError) in try DataFile.read(path) }
     let file = try Safetensors(decoding: bytes, path: path)
-    let values = try ModelValues(self, file, pipeline: nil, path: path)
+    let values = try ModelValues(self, file, updater: nil, path: path)
     try values.upload(to: self, nil)
   }
 
@@ -84,14 +84,14 @@ package struct ModelValues {
   private var parameters: [Float]
   private var states: [(StateBuffer, [Float])] = []
   private var moments: [[Float]] = []
-  private var clipStates: [[Float]] = []
+  private var carried: [[Float]] = []
 
-  /// - Parameter pipeline: whose state the file must hold too; nil ignores what it holds of it.
+  /// - Parameter updater: whose state the file must hold too; nil ignores what it holds of it.
   init(
-    _ model: Model, _ file: Safetensors, pipeline: StepPipeline?, path: String
+    _ model: Model, _ file: Safetensors, updater: Updater?, path: String
   ) throws(TrainingError) {
-    let count = pipeline?.moments.count ?? 0
-    let clips = pipeline.map(Checkpoint.clipStates) ?? []
+    let count = updater?.moments.count ?? 0
+    let stages = updater.map(Checkpoint.carriedArrays) ?? []
     var wanted: [String: Shape] = [:]
     for parameter in model.parameters {
       wanted[parameter.name] = parameter.shape
@@ -100,9 +100,9 @@ package struct ModelValues {
       }
     }
     for state in model.states { wanted[state.name] = state.shape }
-    for clip in clips { wanted[clip.name] = clip.array.shape }
+    for stage in stages { wanted[stage.name] = stage.array.shape }
     let considered = file.entries.filter {
-      pipeline != nil || !$0.name.hasPrefix(Checkpoint.prefix)
+      updater != nil || !$0.name.hasPrefix(Checkpoint.prefix)
     }
     try ModelValues.compare(wanted, considered, path)
     let found = Dictionary(considered.map { ($0.name, $0.floats) }) { first, _ in first }
@@ -121,7 +121,7 @@ package struct ModelValues {
       flat { Checkpoint.momentName(number, $0.name) }
     }
     states = model.states.map { ($0, found[$0.name] ?? []) }
-    clipStates = clips.map { found[$0.name] ?? [] }
+    carried = stages.map { found[$0.name] ?? [] }
   }
 
   /// Throws one sentence that lists what differs.
@@ -151,12 +151,12 @@ package struct ModelValues {
       problem: "is of another model: " + differences.prefix(6).joined(separator: ", ") + more)
   }
 
-  func upload(to model: Model, _ pipeline: StepPipeline?) throws(TrainingError) {
-    let arrays = (pipeline?.moments ?? []) + (pipeline?.clipStates.compactMap { $0 } ?? [])
+  func upload(to model: Model, _ updater: Updater?) throws(TrainingError) {
+    let arrays = (updater?.moments ?? []) + (updater?.carriedArrays.map(\.array) ?? [])
     let backend = model.device.backend
     try trainingDevice { () throws(DeviceError) in
       try backend.upload(parameters, to: model.arena.parameters)
-      for (array, values) in zip(arrays, moments + clipStates) {
+      for (array, values) in zip(arrays, moments + carried) {
         try backend.upload(values, to: array)
       }
       for (state, values) in states {
@@ -175,43 +175,44 @@ package struct Checkpoint {
     "\(prefix)moment\(number + 1).\(parameter)"
   }
 
-  /// The state of the clip stages that keep one.
-  static func clipStates(_ pipeline: StepPipeline) -> [(name: String, array: NDArray)] {
-    pipeline.clipStates.enumerated().compactMap { number, state in
-      state.map { ("\(prefix)clip\(number + 1)", $0) }
-    }
+  /// What stages carry from step to step.
+  static func carriedArrays(_ updater: Updater) -> [(name: String, array: NDArray)] {
+    updater.carriedArrays.map { (prefix + $0.name, $0.array) }
   }
 
   /// The bytes of a checkpoint of the training as it is.
   static func encode(_ trainer: Trainer, _ path: String) throws(TrainingError) -> [UInt8] {
     let entries = try trainer.model.modelEntries(path)
-    let pipeline = trainer.updater.pipeline
-    let moments = try trainer.model.momentEntries(pipeline.moments, path)
-    var clips: [Safetensors.Entry] = []
-    for (name, array) in clipStates(pipeline) {
+    let moments = try trainer.model.momentEntries(trainer.updater.moments, path)
+    var stages: [Safetensors.Entry] = []
+    for (name, array) in carriedArrays(trainer.updater) {
       let values: [Float] = try trainingDevice { () throws(DeviceError) in
         try trainer.model.device.backend.scalars(array)
       }
-      clips.append(Safetensors.Entry(name: name, shape: array.shape, floats: values))
+      try requireFinite(values[...], name, path)
+      stages.append(Safetensors.Entry(name: name, shape: array.shape, floats: values))
     }
     let updates = try training { () throws(TensorError) in try trainer.updater.updates() }
     return Safetensors(
       metadata: [
-        "format": "keel-checkpoint", "version": "2",
+        "format": "keel-checkpoint", "version": "3",
         "epoch": "\(trainer.position.epoch)", "batch": "\(trainer.position.step)",
         "step": "\(trainer.updater.step)", "updates": "\(updates)",
         "learning_rate": "\(trainer.updater.learningRate)",
-        "optimizer": trainer.updater.optimizer.name,
-      ], entries: entries + moments + clips
+        "optimizer": trainer.updater.optimizer.name, "state": try TrainingState(trainer).text,
+      ], entries: entries + moments + stages
     ).encoded()
   }
 
   /// Brings a training to where a checkpoint was made. Nothing changes unless everything fits.
+  ///
+  /// - Returns: whether the file held the whole ``TrainingState``; the second form did not.
   static func restore(
     _ trainer: Trainer, _ bytes: [UInt8], path: String
-  ) throws(TrainingError) {
+  ) throws(TrainingError) -> Bool {
     let file = try Safetensors(decoding: bytes, path: path)
-    guard file.metadata["format"] == "keel-checkpoint", file.metadata["version"] == "2",
+    guard file.metadata["format"] == "keel-checkpoint",
+      let version = file.metadata["version"], ["2", "3"].contains(version),
       let epoch = file.metadata["epoch"].flatMap({ Int($0) }), epoch >= 0,
       let batch = file.metadata["batch"].flatMap({ Int($0) }), batch >= 0,
       let step = file.metadata["step"].flatMap({ UInt64($0) }),
@@ -226,13 +227,39 @@ package struct Checkpoint {
         path: path,
         problem: "was trained with \(file.metadata["optimizer"] ?? "no optimizer"), not \(name)")
     }
-    let values = try ModelValues(
-      trainer.model, file, pipeline: trainer.updater.pipeline, path: path)
-    try values.upload(to: trainer.model, trainer.updater.pipeline)
+    let state = try state(of: file, version: version, for: trainer, path)
+    let values = try ModelValues(trainer.model, file, updater: trainer.updater, path: path)
+    try values.upload(to: trainer.model, trainer.updater)
     trainer.updater.learningRate = rate
     try training { () throws(TensorError) in
-      try trainer.updater.restore(step: step, updates: updates)
+      try trainer.updater.restore(
+        step: step, updates: updates, skips: state?.skips ?? SkipCounts())
     }
+    try state?.restore(trainer)
     trainer.position = BatchPosition(epoch: epoch, step: batch)
+    return state != nil
+  }
+
+  /// The state that a file holds; nil in the second form, which kept none.
+  private static func state(
+    of file: Safetensors, version: String, for trainer: Trainer, _ path: String
+  ) throws(TrainingError) -> TrainingState? {
+    if version == "2" {
+      let lost = trainer.updater.unknownToOldCheckpoints
+      guard lost.isEmpty else {
+        throw .checkpoint(
+          path: path,
+          problem: "was written by an earlier version, which did not keep the state of "
+            + "\(lost.joined(separator: " and ")): go on without, or train anew")
+      }
+      return nil
+    }
+    guard let state = TrainingState(file.metadata["state"]) else {
+      throw .checkpoint(path: path, problem: "holds no state of the training that can be read")
+    }
+    if let problem = state.complaint(for: trainer) {
+      throw .checkpoint(path: path, problem: problem)
+    }
+    return state
   }
 }

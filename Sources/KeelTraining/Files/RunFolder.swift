@@ -124,9 +124,7 @@ public struct RunFolder: Sendable, Hashable {
         path: path, problem: "holds a model of one's own; compile it and restore the run into it")
     }
     let model = try training { () throws(TensorError) in
-      let model = try Model(recipe, input: Shape(text.input), device: device, seed: text.seed)
-      if let record = text.initialization { try model.adopt(record) }
-      return model
+      try Model(recipe, input: Shape(text.input), device: device, seed: text.seed)
     }
     let trainer = try model.compile(
       optimizer: text.optimizer, loss: text.loss, metrics: text.metrics,
@@ -226,10 +224,12 @@ extension Trainer {
     let bytes = try trainingData { () throws(DataError) in
       try DataFile.read(folder.checkpointPath)
     }
-    try Checkpoint.restore(self, bytes, path: folder.checkpointPath)
+    let isWhole = try Checkpoint.restore(self, bytes, path: folder.checkpointPath)
+    if !isWhole { (excluded, plateau) = (Set(text.progress.excluded), text.plateau) }
+    if let record = text.initialization {
+      try training { () throws(TensorError) in try model.adopt(record) }
+    }
     history = past.until(step: updater.step)
-    excluded = Set(text.progress.excluded)
-    plateau = text.plateau
     unfinished = position.epoch < text.plan.lastEpoch ? text.plan : nil
   }
 }
