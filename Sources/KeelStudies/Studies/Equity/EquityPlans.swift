@@ -35,9 +35,14 @@ struct EquityPlans {
   /// The badly scaled network with each remedy; the first is the network in scale.
   func remedies() throws -> [TrialPlan] {
     func balance(_ model: Model, _ choice: EquityTransform.Choice) throws {
-      let batch = try batch()
-      try EquityTransform(choice).prepare(model) { (pass) throws(TensorError) in
-        try Loss.softmaxCrossEntropy()(model(batch.inputs, pass), batch.labels)
+      // The batches that training meets, not one large one: what is to be small is their gradients.
+      let batches = try (0..<min(100, data.train.count / 32)).map { number in
+        try TrialBatch(data.train, (32 * number)..<(32 * number + 32), on: data.device)
+      }
+      try EquityTransform(choice).prepare(model, batches: batches.count) {
+        (number, pass) throws(TensorError) in
+        try Loss.softmaxCrossEntropy()(
+          model(batches[number].inputs, pass), batches[number].labels)
       }
     }
     func scale(_ model: Model) throws { try ScaledNetwork.scale(model) }
@@ -49,7 +54,7 @@ struct EquityPlans {
       try model.calibrateBatchNorm([try batch().inputs], upstream: .calibratedStatistics)
     }
     let (plain, normalised) = (scaled.plain, scaled.normalised)
-    let rate: Float = scaled.depth > 30 ? 0.01 : 0.02
+    let rate: Float = scaled.depth > 30 ? 0.003 : 0.02
     var plans = [
       plan("in scale", plain, rate: rate) { _ in },
       plan("out of scale", plain, rate: rate, prepare: scale),
@@ -62,14 +67,21 @@ struct EquityPlans {
         try balance(model, .weightBalancing)
       },
     ]
-    var periodic = plan("equity every 10 steps", plain, rate: rate) { model in
-      try ScaledNetwork.scale(model)
-      try balance(model, .gradientBalancing)
+    func periodic(_ name: String, limit: Double, memory: Double) throws -> TrialPlan {
+      var periodic = plan(name, plain, rate: rate) { model in
+        try ScaledNetwork.scale(model)
+        try balance(model, .gradientBalancing)
+      }
+      periodic.stability.equity = PeriodicEquity(
+        try EquityTransform(), ifImbalanceAbove: limit, every: 10, memory: memory)
+      return periodic
     }
-    periodic.stability.equity = PeriodicEquity(
-      try EquityTransform(), ifImbalanceAbove: 2, every: 10)
     plans += [
-      periodic,
+      try periodic("equity every 10 steps, of one batch", limit: 1, memory: 0),
+      try periodic(
+        "equity every 10 steps, of the mean", limit: 1, memory: PeriodicEquity.usualMemory),
+      try periodic(
+        "equity where out of balance by 32", limit: 32, memory: PeriodicEquity.usualMemory),
       plan("batch-norm online", normalised, rate: rate, prepare: scaleHidden),
       plan("batch-norm offline, calibrated first", normalised, rate: rate) { model in
         try scaleHidden(model)

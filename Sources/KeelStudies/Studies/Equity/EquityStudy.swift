@@ -15,7 +15,7 @@ package struct EquityStudy: Study {
     let epochs = setting.pick(full: 6, quick: 8)
     let findings = try EquityFindings(
       TrialData(setting), epochs: epochs, recurrentEpochs: setting.pick(full: 3, quick: 4),
-      depth: 9, progress: TrialProgress(setting, total: 27)
+      depth: 9, progress: TrialProgress(setting, total: 29)
     ).findings
     return findings.result(
       of: self, setting,
