@@ -133,7 +133,8 @@ import Testing
     rewinding.stability.rewind = RewindPlan(interval: 3, spikeThreshold: nil)
     let going = try trainer(rewinding, device)
     try going.fit(data, epochs: 3, batchSize: 8)
-    #expect(going.history.faults.count == 3)
+    // Once an epoch, and wherever a pair holds the example.
+    #expect(going.history.faults.count >= 3)
     let spared = try trainer(technique, device)
     spared.excluded = going.excluded
     try spared.fit(data, epochs: 3, batchSize: 8)
@@ -228,11 +229,15 @@ import Testing
       guard case .bytes(let bytes) = data.example(at: example) else { continue }
       numbers += bytes.map { Float($0) / 255 }
     }
-    func set(_ value: Float?) throws -> Dataset {
-      var changed = numbers
-      if let value { for pixel in 0..<64 { changed[171 * 64 + pixel] *= value } }
-      return try Dataset(
-        features: changed, extents: [8, 8, 1], labels: data.labels, classCount: 4)
+    // Large, and of another class: what is large and right has no gradient.
+    let strange = Set([44, 90, 171, 233])
+    func set(isPoisoned: Bool) throws -> Dataset {
+      var (changed, labels) = (numbers, data.labels)
+      for example in isPoisoned ? strange : [] {
+        for pixel in 0..<64 { changed[example * 64 + pixel] *= 3e3 }
+        labels[example] = (labels[example] + 1) % 4
+      }
+      return try Dataset(features: changed, extents: [8, 8, 1], labels: labels, classCount: 4)
     }
     func trainer() throws -> Trainer {
       try Model(Models.mlp(hidden: [8], classes: 4), input: [8, 8, 1], device: .cpu, seed: 7)
@@ -241,13 +246,15 @@ import Testing
           stability: Stability(
             onFault: .rewind, rewind: RewindPlan(interval: 8, spikeThreshold: 8)))
     }
-    let poisoned = try set(3e4)
+    let poisoned = try set(isPoisoned: true)
+    let good = try set(isPoisoned: false)
     let whole = try trainer()
-    try whole.fit(set(nil), epochs: 1, batchSize: 8)
+    try whole.fit(good, epochs: 1, batchSize: 8)
     try whole.fit(poisoned, epochs: 1, batchSize: 8)
-    #expect(whole.history.faults.count == 1)
+    // Before the 16 steps that a detector takes to learn what is usual.
+    #expect((whole.history.faults.first?.place.step ?? .max) < 16)
     try withFolder { folder in
-      try trainer().fit(set(nil), epochs: 1, batchSize: 8, output: RunFolder(new: folder + "/run"))
+      try trainer().fit(good, epochs: 1, batchSize: 8, output: RunFolder(new: folder + "/run"))
       let resumed = try trainer()
       try resumed.restore(from: RunFolder(existing: folder + "/run"))
       try resumed.fit(poisoned, epochs: 1, batchSize: 8)
