@@ -51,6 +51,9 @@ static const char convolution2d_filter_local[] = {
 static const char convolution2d_groups[] = {
 #embed "Programs/convolution2d_groups.cl"
 };
+static const char convolution2d_winograd[] = {
+#embed "Programs/convolution2d_winograd.cl"
+};
 static const char pooling2d[] = {
 #embed "Programs/pooling2d.cl"
 };
@@ -127,6 +130,7 @@ static const KeelKernelProgram programs[] = {
     PROGRAM(convolution2d_local),
     PROGRAM(convolution2d_filter_local),
     PROGRAM(convolution2d_groups),
+    PROGRAM(convolution2d_winograd),
     PROGRAM(pooling2d),
     PROGRAM(lstm),
     PROGRAM(batch_normalization),

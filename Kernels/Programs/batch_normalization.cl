@@ -15,19 +15,6 @@
 #error "SPAN must lie between 1 and 4"
 #endif
 
-static inline floats activated(const floats x, const uint activation, const float parameter)
-{
-  const ints is_below = x <= (floats)(0.0f);
-  switch (activation) {
-    case KEEL_RELU: return select(x, (floats)(0.0f), is_below);
-    case KEEL_LEAKY_RELU: return select(x, x * parameter, is_below);
-    case KEEL_ELU: return select(x, parameter * expm1(x), is_below);
-    case KEEL_SIGMOID: return 1.0f / (1.0f + exp(-x));
-    case KEEL_TANH: return tanh(x);
-    default: return x;
-  }
-}
-
 // batch_normalization_statistics — mean and sum of squared distances of each chunk of rows.
 //
 // Buffers    x: rows x channels; partial: chunks x 3 x channels: mean, its low part, the sum.
@@ -223,7 +210,7 @@ void batch_normalization_apply(
       const floats distance = keel_load_aligned(x + i) - keel_load_aligned(mean + c);
       const floats z =
           distance * keel_load_aligned(factors + c) + keel_load(factors + channels + c);
-      keel_store_aligned(activated(z, activation, parameter), y + i);
+      keel_store_aligned(keel_activations(z, activation, parameter), y + i);
     }
   }
 }

@@ -298,7 +298,7 @@ void convolution2d_tiles(
       const uint end = max((int)(columns - first - 16 * j), 0);
       if (begin >= 16 || end == 0) continue;
       store_channels(
-          keel_activation16(tile[p * TILE_VECTORS + j], activation, parameter),
+          keel_activations(tile[p * TILE_VECTORS + j], activation, parameter),
           result_tile + to[p] + 16 * j, begin, end);
     }
   }

@@ -90,11 +90,7 @@ __kernel void convolution2d_groups_gather(
       }
     }
     if (has_bias) sum += keel_load_part(bias, c, result_channels, 0.0f);
-#if KEEL_WIDTH == 16
-    sum = keel_activation16(sum, activation, parameter);
-#else
-    sum = keel_activation(sum, activation, parameter);
-#endif
+    sum = keel_activations(sum, activation, parameter);
     keel_store_part(sum, result + pixel * result_channels, c, result_channels);
   }
 }

@@ -127,12 +127,12 @@ void matmul_pack(
   }
 }
 
-// Loads and stores of up to sixteen columns; `used` counts those that exist.
-static inline float16 load_columns(__global const float *p, const uint used)
+// Loads and stores of columns from ..< to of up to sixteen.
+static inline float16 load_columns(__global const float *p, const uint from, const uint to)
 {
-  if (used >= 16) return vload16(0, p);
+  if (from == 0 && to >= 16) return vload16(0, p);
   float v[16];
-  for (uint i = 0; i < 16; ++i) v[i] = i < used ? p[i] : 0.0f;
+  for (uint i = 0; i < 16; ++i) v[i] = i >= from && i < to ? p[i] : 0.0f;
   return vload16(0, v);
 }
 
@@ -151,12 +151,14 @@ static inline void store_columns(const float16 x, __global float *p, const uint 
 //
 // Buffers    a: element (r, k) at r * a_row_step + k * a_inner_step, panel a_panel_step apart;
 //            b: element (k, s) at k * b_inner_step + s inside a panel, panels b_panel_step apart;
-//            c: rows x columns per batch, row-major; bias: columns, read if has_bias.
+//            c: rows x columns per batch, row-major, c_batch_step apart; bias: columns, read if
+//            has_bias.
 // Work       one work-item per tile: axis 0 = tile of rows, axis 1 = tile of columns, axis 2 =
 //            batch.
 // Requires   local size 1 x 1 x 1. An operand in place has at least one tile of lines (its last
-//            tile is moved back into the matrix and stores only what is new), or is packed.
-// Numerics   one fma per step in the order of k, then one addition of the bias.
+//            tile is moved back into the matrix and stores only what is new), or is packed. With
+//            `accumulates`, which adds to c, no bias and no activation.
+// Numerics   one fma per step in the order of k, then one addition of the bias (or of c).
 // Launched   Sources/KeelOpenCL/OpenCLMatmulTiles.swift
 // Checked    Sources/KeelCases/MatmulCases.swift
 // Why        the sums stay in registers over the whole inner axis: each step costs TILE_ROWS
@@ -177,8 +179,10 @@ void matmul_tiles(
     const uint b_inner_step,
     const ulong b_panel_step,
     const ulong b_batch_step,
+    const ulong c_batch_step,
     const uint a_packed,
     const uint b_packed,
+    const uint accumulates,
     const uint has_bias,
     const uint activation,
     const float parameter)
@@ -219,11 +223,20 @@ void matmul_tiles(
 #pragma unroll
   for (uint j = 0; j < TILE_VECTORS; ++j) {
     shift[j] = has_bias && first + 16 * j < columns
-        ? load_columns(bias + first + 16 * j, columns - first - 16 * j) : (float16)(0.0f);
+        ? load_columns(bias + first + 16 * j, 0, columns - first - 16 * j) : (float16)(0.0f);
   }
-  __global float *c_tile = c + (batch * rows + row - row_back) * columns + first;
+  __global float *c_tile = c + batch * c_batch_step + (size_t)(row - row_back) * columns + first;
   if (row_back == 0 && row + TILE_ROWS <= rows && column_back == 0 &&
       column + TILE_COLUMNS <= columns && activation <= KEEL_RELU) {
+    if (accumulates) {
+#pragma unroll
+      for (uint i = 0; i < TILE_ROWS; ++i) {
+#pragma unroll
+        for (uint j = 0; j < TILE_VECTORS; ++j) {
+          sum[i][j] += ((__global keel_any16 *)(c_tile + (size_t)i * columns))[j];
+        }
+      }
+    }
     // A whole tile with a cheap activation goes from the registers to its place.
     const int16 relu = (int16)(activation == KEEL_RELU ? -1 : 0);
 #pragma unroll
@@ -251,9 +264,10 @@ void matmul_tiles(
       const uint from = max((int)(column_back - 16 * j), 0);
       const uint to = max((int)(columns - first - 16 * j), 0);
       if (from >= 16 || to == 0) continue;
-      store_columns(
-          keel_activation16(tile[i * TILE_VECTORS + j], activation, parameter),
-          c_tile + (size_t)i * columns + 16 * j, from, to);
+      __global float *to_columns = c_tile + (size_t)i * columns + 16 * j;
+      float16 y = keel_activations(tile[i * TILE_VECTORS + j], activation, parameter);
+      if (accumulates) y += load_columns(to_columns, from, to);
+      store_columns(y, to_columns, from, to);
     }
   }
 }

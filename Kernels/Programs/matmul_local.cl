@@ -38,11 +38,13 @@ static inline uint2 place(const uint t, const uint lane, const uint width, const
 // matmul_local_tiles — c[r, s] = activation(sum over k of a[r, k] * b[k, s] + bias[s]).
 //
 // Buffers    a: (r, k) at r * a_row_step + k * a_inner_step; b: (k, s) at k * b_inner_step + s *
-//            b_column_step; matrices of a batch a_batch_step and b_batch_step apart; c: splits x
-//            batch x rows x columns; bias: columns, read if has_bias.
+//            b_column_step; matrices of a batch a_batch_step, b_batch_step and c_batch_step apart,
+//            splits c_split_step; bias: columns, read if has_bias.
 // Work       axis 0 = tile of columns, axis 1 = tile of rows, axis 2 = batch * splits + split.
-// Requires   local size GROUP x 1 x 1; with several splits no bias and no activation.
-// Numerics   one fma per step in the order of k inside a split, then one addition of the bias.
+// Requires   local size GROUP x 1 x 1; with several splits no bias, no activation and no
+//            `accumulates`, which adds to c.
+// Numerics   one fma per step in the order of k inside a split, then one addition of the bias or
+//            of c.
 // Launched   Sources/KeelOpenCL/OpenCLMatmulLocal.swift
 // Checked    Sources/KeelCases/MatmulCases.swift
 // Why        each element loaded from memory serves a whole tile; the next tile is on its way in
@@ -53,7 +55,6 @@ void matmul_local_tiles(
     __global const float *restrict b,
     __global const float *restrict bias,
     __global float *restrict c,
-    const uint batch,
     const uint rows,
     const uint inner,
     const uint columns,
@@ -63,7 +64,10 @@ void matmul_local_tiles(
     const uint b_inner_step,
     const uint b_column_step,
     const ulong b_batch_step,
+    const ulong c_batch_step,
+    const ulong c_split_step,
     const uint splits,
+    const uint accumulates,
     const uint has_bias,
     const uint activation,
     const float parameter)
@@ -132,14 +136,15 @@ void matmul_local_tiles(
     barrier(CLK_LOCAL_MEM_FENCE);  // everyone is done with both tiles
   }
 
-  __global float *c_matrix = c + ((size_t)split * batch + item) * rows * columns;
+  __global float *c_matrix = c + split * c_split_step + item * c_batch_step;
   for (uint i = 0; i < ITEM_ROWS; ++i) {
     const uint r = row + i / 4 * 4 * SIDE + lane_row * 4 + i % 4;
     for (uint j = 0; j < ITEM_COLUMNS; ++j) {
       const uint s = column + j / 4 * 4 * SIDE + lane_column * 4 + j % 4;
       if (r < rows && s < columns) {
+        __global float *to = c_matrix + (size_t)r * columns + s;
         const float z = has_bias ? sum[i][j] + bias[s] : sum[i][j];
-        c_matrix[(size_t)r * columns + s] = keel_activation(z, activation, parameter);
+        *to = keel_activation(accumulates ? z + *to : z, activation, parameter);
       }
     }
   }
@@ -147,9 +152,10 @@ void matmul_local_tiles(
 
 // matmul_local_sum — c[i] = activation(sum over s of partial[s, i] + bias[i mod columns]).
 //
-// Buffers    partial: splits x count; c: count; bias: columns, read if has_bias.
+// Buffers    partial: splits x count; c: matrices of `area` elements, c_batch_step apart; bias:
+//            columns, read if has_bias.
 // Work       one work-item per element.
-// Requires   nothing; any local size.
+// Requires   any local size; with `accumulates`, which adds to c, no bias and no activation.
 // Numerics   splits are added in their order: the tree depends on the shape alone.
 // Launched   Sources/KeelOpenCL/OpenCLMatmulLocal.swift
 // Checked    Sources/KeelCases/MatmulCases.swift
@@ -160,7 +166,10 @@ __kernel void matmul_local_sum(
     __global float *restrict c,
     const uint splits,
     const ulong count,
+    const ulong area,
     const uint columns,
+    const ulong c_batch_step,
+    const uint accumulates,
     const uint has_bias,
     const uint activation,
     const float parameter)
@@ -170,5 +179,6 @@ __kernel void matmul_local_sum(
   float sum = partial[i];
   for (uint s = 1; s < splits; ++s) sum += partial[s * count + i];
   if (has_bias) sum += bias[i % columns];
-  c[i] = keel_activation(sum, activation, parameter);
+  __global float *to = c + i / area * c_batch_step + i % area;
+  *to = keel_activation(accumulates ? sum + *to : sum, activation, parameter);
 }

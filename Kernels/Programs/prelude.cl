@@ -56,19 +56,6 @@ static inline float keel_activation(const float x, const uint kind, const float 
   }
 }
 
-// The same for sixteen values at once.
-static inline float16 keel_activation16(const float16 x, const uint kind, const float parameter)
-{
-  switch (kind) {
-    case KEEL_RELU: return select(x, (float16)(0.0f), x <= (float16)(0.0f));
-    case KEEL_LEAKY_RELU: return select(x, x * parameter, x <= (float16)(0.0f));
-    case KEEL_ELU: return select(x, parameter * expm1(x), x <= (float16)(0.0f));
-    case KEEL_SIGMOID: return 1.0f / (1.0f + exp(-x));
-    case KEEL_TANH: return tanh(x);
-    default: return x;
-  }
-}
-
 // The fields of a step's decision, in the order of Sources/KeelBackend/StepControl.swift.
 enum keel_decision {
   KEEL_DECISION_NORM,
@@ -133,6 +120,20 @@ typedef KEEL_JOIN(uchar, KEEL_WIDTH) uchars;
 #define keel_load_aligned(p) (*(__global const floats *)(p))
 #define keel_store_aligned(v, p) (*(__global floats *)(p) = (v))
 #endif
+
+// The activation of a vector, as keel_activation of each element.
+static inline floats keel_activations(const floats x, const uint kind, const float parameter)
+{
+  const ints is_below = x <= (floats)(0.0f);
+  switch (kind) {
+    case KEEL_RELU: return select(x, (floats)(0.0f), is_below);
+    case KEEL_LEAKY_RELU: return select(x, x * parameter, is_below);
+    case KEEL_ELU: return select(x, parameter * expm1(x), is_below);
+    case KEEL_SIGMOID: return 1.0f / (1.0f + exp(-x));
+    case KEEL_TANH: return tanh(x);
+    default: return x;
+  }
+}
 
 #if KEEL_WIDTH == 1
 #define keel_load_part(p, i, count, fill) ((p)[i])

@@ -56,6 +56,13 @@ package struct Convolution2DGeometry: Hashable, Sendable {
   package var filterShape: Shape { [kernelHeight, kernelWidth, inChannels / groups, outChannels] }
   package var outputShape: Shape { [batch, outHeight, outWidth, outChannels] }
 
+  /// Whether a device may compute tiles by Winograd's minimal filtering: the error of an element
+  /// is then relative to the largest sum of |terms| around it, not to its own.
+  package var allowsMinimalFiltering: Bool {
+    kernelHeight == 3 && kernelWidth == 3 && strideHeight == 1 && strideWidth == 1
+      && dilationHeight == 1 && dilationWidth == 1 && groups == 1
+  }
+
   /// Floating-point operations: two per multiply-add, padding counted as if it were image.
   package var flops: Int {
     2 * outputShape.count * kernelHeight * kernelWidth * (inChannels / groups)

@@ -1,18 +1,33 @@
 package import KeelBackend
 
-/// Which kernels compute a convolution and its gradients: a function of the extents and the device.
+/// What is computed of a convolution.
+package enum Convolution2DDirection: Hashable, Sendable, CaseIterable {
+  case forward, inputGradient, filterGradient
+}
+
+/// Which kernels compute a convolution or one of its gradients: a function of the extents and the
+/// class of device.
 package enum Convolution2DPlan: Hashable, Sendable {
   /// Groups of few channels: no matrix product (`convolution2d_groups.cl`).
   case groups
+  /// 3 x 3 taps with single steps and enough channels: fewer products
+  /// (`convolution2d_winograd.cl`).
+  case winograd(Convolution2DWinogradPlan)
   /// Register tiles for CPU-class devices (`convolution2d.cl`, `convolution2d_filter.cl`).
   case tiles
   /// Local-memory tiles for GPUs (`convolution2d_local.cl`, `convolution2d_filter_local.cl`).
   case local
 
-  package init(_ geometry: Convolution2DGeometry, isCPUClass: Bool) {
+  package init(
+    _ geometry: Convolution2DGeometry, _ direction: Convolution2DDirection, isCPUClass: Bool
+  ) {
     let narrow = min(geometry.groupInChannels, geometry.groupOutChannels)
     if geometry.groups > 1 && narrow < 8 {
       self = .groups
+    } else if let plan = Convolution2DWinogradPlan(
+      geometry, geometry.winogradExtents(direction), isCPUClass: isCPUClass)
+    {
+      self = .winograd(plan)
     } else {
       self = isCPUClass ? .tiles : .local
     }
@@ -104,40 +119,77 @@ extension OpenCLBackend: Convolution2DBackend {
     _ x: NDArray, filter: NDArray, _ geometry: Convolution2DGeometry, _ epilogue: Epilogue,
     into y: NDArray
   ) throws(DeviceError) {
-    try convolution2DGather(x, filter, .forward(geometry), plan(geometry), epilogue, into: y)
+    try convolution2D(x, filter: filter, geometry, epilogue, into: y, by: plan(geometry, .forward))
   }
 
   package func convolution2DInputGradient(
     upstream dy: NDArray, filter: NDArray, _ geometry: Convolution2DGeometry, into dx: NDArray
   ) throws(DeviceError) {
-    try convolution2DGather(dy, filter, .inputGradient(geometry), plan(geometry), .none, into: dx)
+    try convolution2DInputGradient(
+      upstream: dy, filter: filter, geometry, into: dx, by: plan(geometry, .inputGradient))
   }
 
   package func convolution2DFilterGradient(
     _ x: NDArray, upstream dy: NDArray, _ geometry: Convolution2DGeometry,
     into dfilter: NDArray
   ) throws(DeviceError) {
+    try convolution2DFilterGradient(
+      x, upstream: dy, geometry, into: dfilter, by: plan(geometry, .filterGradient))
+  }
+
+  private func plan(
+    _ geometry: Convolution2DGeometry, _ direction: Convolution2DDirection
+  ) -> Convolution2DPlan {
+    Convolution2DPlan(geometry, direction, isCPUClass: isCPUClass)
+  }
+}
+
+// The same by the kernels of a given plan, which must be able to compute the geometry.
+extension OpenCLBackend {
+  package func convolution2D(
+    _ x: NDArray, filter: NDArray, _ geometry: Convolution2DGeometry, _ epilogue: Epilogue,
+    into y: NDArray, by plan: Convolution2DPlan
+  ) throws(DeviceError) {
+    try convolution2DGather(
+      x, filter, .forward(geometry), geometry.winogradExtents(.forward), plan, epilogue, into: y)
+  }
+
+  package func convolution2DInputGradient(
+    upstream dy: NDArray, filter: NDArray, _ geometry: Convolution2DGeometry, into dx: NDArray,
+    by plan: Convolution2DPlan
+  ) throws(DeviceError) {
+    try convolution2DGather(
+      dy, filter, .inputGradient(geometry), geometry.winogradExtents(.inputGradient), plan, .none,
+      into: dx)
+  }
+
+  package func convolution2DFilterGradient(
+    _ x: NDArray, upstream dy: NDArray, _ geometry: Convolution2DGeometry, into dfilter: NDArray,
+    by plan: Convolution2DPlan
+  ) throws(DeviceError) {
     if dfilter.count == 0 { return }
     // Without pixels it is the sum of no parts.
     if dy.count == 0 || x.count == 0 { return try sumSplits(dy, 0, into: dfilter) }
-    switch plan(geometry) {
+    switch plan {
     case .groups: try convolution2DFilterGroups(x, dy, geometry, into: dfilter)
+    case .winograd(let plan):
+      try convolution2DFilterWinograd(
+        x, dy, geometry, plan, geometry.winogradExtents(.filterGradient), into: dfilter)
     case .tiles: try convolution2DFilterTiles(x, dy, geometry, into: dfilter)
     case .local: try convolution2DFilterLocal(x, dy, geometry, into: dfilter)
     }
   }
 
-  private func plan(_ geometry: Convolution2DGeometry) -> Convolution2DPlan {
-    Convolution2DPlan(geometry, isCPUClass: isCPUClass)
-  }
-
   private func convolution2DGather(
     _ source: NDArray, _ filter: NDArray, _ gather: Convolution2DGather,
-    _ plan: Convolution2DPlan, _ epilogue: Epilogue, into result: NDArray
+    _ extents: Convolution2DWinogradPlan.Extents, _ plan: Convolution2DPlan,
+    _ epilogue: Epilogue, into result: NDArray
   ) throws(DeviceError) {
     if result.count == 0 { return }
     switch plan {
     case .groups: try convolution2DGroups(source, filter, gather, epilogue, into: result)
+    case .winograd(let plan):
+      try convolution2DWinograd(source, filter, gather, plan, extents, epilogue, into: result)
     case .tiles: try convolution2DTiles(source, filter, gather, epilogue, into: result)
     case .local: try convolution2DLocal(source, filter, gather, epilogue, into: result)
     }

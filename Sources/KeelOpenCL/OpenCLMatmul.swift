@@ -16,15 +16,34 @@ package enum MatmulPlan: Hashable, Sendable {
   }
 }
 
+/// Where the products of a batch go.
+struct MatmulResult {
+  let array: NDArray
+  /// Elements from one product to the next.
+  let batchStride: Int
+  /// Whether the products are added to what is there; without bias and activation.
+  var accumulates = false
+}
+
 extension OpenCLBackend: MatmulBackend {
   package func matmul(
     _ a: NDArray, _ b: NDArray, _ geometry: MatmulGeometry, _ epilogue: Epilogue,
     into c: NDArray
   ) throws(DeviceError) {
-    if c.count == 0 { return }
+    let result = MatmulResult(array: c, batchStride: geometry.rows * geometry.columns)
+    try matmul(a, b, geometry, epilogue, into: result)
+  }
+
+  /// A product whose results lie apart, or are added to; the geometry's strides say where the
+  /// operands lie.
+  func matmul(
+    _ a: NDArray, _ b: NDArray, _ geometry: MatmulGeometry, _ epilogue: Epilogue = .none,
+    into result: MatmulResult
+  ) throws(DeviceError) {
+    if geometry.batch * geometry.rows * geometry.columns == 0 { return }
     switch MatmulPlan(geometry, isCPUClass: isCPUClass, limits: limits) {
-    case .tiles(let plan): try matmulTiles(a, b, geometry, plan, epilogue, into: c)
-    case .local(let plan): try matmulLocal(a, b, geometry, plan, epilogue, into: c)
+    case .tiles(let plan): try matmulTiles(a, b, geometry, plan, epilogue, into: result)
+    case .local(let plan): try matmulLocal(a, b, geometry, plan, epilogue, into: result)
     }
   }
 }

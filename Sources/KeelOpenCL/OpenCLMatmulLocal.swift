@@ -37,27 +37,32 @@ package struct LocalTiles: Hashable, Sendable {
 extension OpenCLBackend {
   func matmulLocal(
     _ a: NDArray, _ b: NDArray, _ geometry: MatmulGeometry, _ plan: LocalTiles,
-    _ epilogue: Epilogue, into c: NDArray
+    _ epilogue: Epilogue, into result: MatmulResult
   ) throws(DeviceError) {
     let source = try KernelSource.named("matmul_local")
     let isWhole = plan.splits == 1
-    let sums = isWhole ? c : try scratch(plan.splits * c.count)
+    let area = geometry.rows * geometry.columns
+    let count = geometry.batch * area
+    let sums = isWhole ? result.array : try scratch(plan.splits * count)
     let grid = Grid.groups(
       ceilDivide(geometry.columns, plan.tile), ceilDivide(geometry.rows, plan.tile),
       geometry.batch * plan.splits, of: (plan.group, 1, 1))
     try launch(
       "matmul_local_tiles", source: source, options: plan.options, grid: grid,
-      a, b, epilogue.bias, sums, UInt32(geometry.batch),
+      a, b, epilogue.bias, sums,
       UInt32(geometry.rows), UInt32(geometry.inner), UInt32(geometry.columns),
       UInt32(geometry.transposeLeft ? 1 : geometry.inner),
       UInt32(geometry.transposeLeft ? geometry.rows : 1), UInt64(geometry.leftBatchStride),
       UInt32(geometry.transposeRight ? 1 : geometry.columns),
       UInt32(geometry.transposeRight ? geometry.inner : 1), UInt64(geometry.rightBatchStride),
-      UInt32(plan.splits), EpilogueArguments(isWhole ? epilogue : .none))
+      UInt64(isWhole ? result.batchStride : area), UInt64(count), UInt32(plan.splits),
+      UInt32(isWhole && result.accumulates ? 1 : 0),
+      EpilogueArguments(isWhole ? epilogue : .none))
     if isWhole { return }
     try launch(
       "matmul_local_sum", source: source, options: plan.options,
-      grid: .items(c.count, local: 64), sums, epilogue.bias, c, UInt32(plan.splits),
-      UInt64(c.count), UInt32(geometry.columns), EpilogueArguments(epilogue))
+      grid: .items(count, local: 64), sums, epilogue.bias, result.array, UInt32(plan.splits),
+      UInt64(count), UInt64(area), UInt32(geometry.columns), UInt64(result.batchStride),
+      UInt32(result.accumulates ? 1 : 0), EpilogueArguments(epilogue))
   }
 }

@@ -40,42 +40,42 @@ private struct TileOperand {
 extension OpenCLBackend {
   func matmulTiles(
     _ a: NDArray, _ b: NDArray, _ geometry: MatmulGeometry, _ plan: MatmulTiles,
-    _ epilogue: Epilogue, into c: NDArray
+    _ epilogue: Epilogue, into result: MatmulResult
   ) throws(DeviceError) {
     let left = try operand(
       a, lines: geometry.rows, inner: geometry.inner, isTransposed: geometry.transposeLeft,
       matrices: geometry.leftBatchStride == 0 ? 1 : geometry.batch,
-      width: MatmulTiles.rows, packs: plan.packsLeft, plan)
+      batchStride: geometry.leftBatchStride, width: MatmulTiles.rows, packs: plan.packsLeft, plan)
     let right = try operand(
       b, lines: geometry.columns, inner: geometry.inner, isTransposed: !geometry.transposeRight,
       matrices: geometry.rightBatchStride == 0 ? 1 : geometry.batch,
-      width: plan.columns, packs: plan.packsRight, plan)
+      batchStride: geometry.rightBatchStride, width: plan.columns, packs: plan.packsRight, plan)
     let grid = Grid.tiles(
       ceilDivide(geometry.rows, MatmulTiles.rows), ceilDivide(geometry.columns, plan.columns),
       geometry.batch)
     try launch(
       "matmul_tiles", from: .matmul, options: plan.options, grid: grid,
-      left.array, right.array, epilogue.bias, c,
+      left.array, right.array, epilogue.bias, result.array,
       UInt32(geometry.rows), UInt32(geometry.inner), UInt32(geometry.columns),
       UInt32(left.lineStep), UInt32(left.innerStep), UInt64(left.panelStep),
       UInt64(left.batchStep), UInt32(right.innerStep), UInt64(right.panelStep),
-      UInt64(right.batchStep), UInt32(left.isPacked ? 1 : 0), UInt32(right.isPacked ? 1 : 0),
+      UInt64(right.batchStep), UInt64(result.batchStride), UInt32(left.isPacked ? 1 : 0),
+      UInt32(right.isPacked ? 1 : 0), UInt32(result.accumulates ? 1 : 0),
       EpilogueArguments(epilogue))
   }
 
   /// An operand of `lines` x inner (inner x lines where transposed), packed into panels of `width`
   /// lines if the plan says so.
   private func operand(
-    _ array: NDArray, lines: Int, inner: Int, isTransposed: Bool, matrices: Int, width: Int,
-    packs: Bool, _ plan: MatmulTiles
+    _ array: NDArray, lines: Int, inner: Int, isTransposed: Bool, matrices: Int,
+    batchStride: Int, width: Int, packs: Bool, _ plan: MatmulTiles
   ) throws(DeviceError) -> TileOperand {
     let lineStep = isTransposed ? 1 : inner
     let innerStep = isTransposed ? lines : 1
-    let batchStep = matrices == 1 ? 0 : lines * inner
     guard packs else {
       return TileOperand(
         array: array, isPacked: false, lineStep: lineStep, innerStep: innerStep,
-        panelStep: width * lineStep, batchStep: batchStep)
+        panelStep: width * lineStep, batchStep: batchStride)
     }
     let panels = ceilDivide(lines, width)
     let panelCount = inner * width
@@ -84,7 +84,7 @@ extension OpenCLBackend {
       try launch(
         "matmul_pack", from: .matmul, options: plan.options, grid: .tiles(panels, matrices),
         array, packed, UInt32(lines), UInt32(inner), UInt32(lineStep), UInt32(innerStep),
-        UInt32(width), UInt64(batchStep))
+        UInt32(width), UInt64(batchStride))
     }
     return TileOperand(
       array: packed, isPacked: true, lineStep: 1, innerStep: width, panelStep: panelCount,

@@ -1,0 +1,95 @@
+package import KeelBackend
+
+/// Whether Winograd's filtering (`convolution2d_winograd.cl`) computes a convolution or one of its
+/// gradients, and with which tiles: a function of the extents and the class of device.
+package struct Convolution2DWinogradPlan: Hashable, Sendable {
+  /// Results along a side of a tile (`TILE_OUT`): 2 or 4.
+  package let tileOut: Int
+  /// Tiles of a slice, which are transformed, multiplied and transformed back before the next:
+  /// their points then wait in a cache, and scratch memory stays small.
+  package let slice: Int
+
+  /// Points of a transformed tile along a side, and in all.
+  package var points: Int { tileOut + 2 }
+  package var allPoints: Int { points * points }
+
+  /// The result of what is computed: images, their extents, the channels on both sides.
+  package struct Extents: Hashable, Sendable {
+    let images: Int
+    let width: Int
+    let height: Int
+    let inner: Int
+    let columns: Int
+    let isFilterGradient: Bool
+
+    /// Tiles along the width, and along the height.
+    func tiles(_ tileOut: Int) -> SIMD2<Int32> {
+      alongImage(width: ceilDivide(width, tileOut), height: ceilDivide(height, tileOut))
+    }
+    func tileCount(_ tileOut: Int) -> Int {
+      images * ceilDivide(width, tileOut) * ceilDivide(height, tileOut)
+    }
+  }
+
+  package init(tileOut: Int, slice: Int) {
+    precondition(tileOut == 2 || tileOut == 4)
+    self.tileOut = tileOut
+    self.slice = slice
+  }
+
+  /// The plan with the lowest cost, or nil where the direct kernels cost less or the form is
+  /// another than 3 x 3 taps with single steps.
+  package init?(_ geometry: Convolution2DGeometry, _ extents: Extents, isCPUClass: Bool) {
+    guard geometry.allowsMinimalFiltering, extents.inner > 0, extents.columns > 0,
+      Self.width(extents.inner, isCPUClass) != nil, Self.width(extents.columns, isCPUClass) != nil
+    else { return nil }
+    // Of equal ones the smaller tile, which rounds less.
+    let choices = [2, 4].map { (tileOut: $0, cost: Self.cost($0, extents, isCPUClass)) }
+    let pixels = Double(extents.images * extents.width * extents.height)
+    // A tenth must be gained: the direct kernels round less.
+    let direct = 0.9 * 18 * pixels * Double(extents.inner * extents.columns)
+    guard let best = choices.min(by: { $0.cost < $1.cost }), best.cost < direct else {
+      return nil
+    }
+    tileOut = best.tileOut
+    let points = (tileOut + 2) * (tileOut + 2)
+    var bytes = isCPUClass ? 8 << 20 : 256 << 20
+    if extents.isFilterGradient {
+      // The points of the filter are read and written once for each slice.
+      bytes = max(bytes, 16 * points * extents.inner * extents.columns)
+    }
+    let tileBytes = 4 * points * (extents.inner + extents.columns)
+    slice = min(max(8, bytes / tileBytes / 8 * 8), extents.tileCount(tileOut))
+  }
+
+  /// Floating-point operations, and what moving the points costs, in the time of one operation.
+  private static func cost(_ tileOut: Int, _ extents: Extents, _ isCPUClass: Bool) -> Double {
+    // Operations in the time that a float takes to be transformed and moved, measured on CPUs;
+    // GPUs have more arithmetic for their bandwidth.
+    let perFloat: Double = isCPUClass ? 32 : 80
+    let points = Double((tileOut + 2) * (tileOut + 2))
+    let tiles = Double(extents.tileCount(tileOut))
+    let (inner, columns) = (Double(extents.inner), Double(extents.columns))
+    return 2 * points * tiles * inner * columns
+      + perFloat * points * (2 * tiles * (inner + columns) + 2 * inner * columns)
+  }
+
+  /// Channels of a vector (`KEEL_WIDTH`): they must divide the channels; nil where none does.
+  package static func width(_ channels: Int, _ isCPUClass: Bool) -> Int? {
+    if !isCPUClass { return 1 }
+    return [16, 4].first { channels % $0 == 0 }
+  }
+}
+
+extension Convolution2DGeometry {
+  /// What the three directions compute, as Winograd's filtering sees it.
+  package func winogradExtents(_ direction: Convolution2DDirection)
+    -> Convolution2DWinogradPlan.Extents
+  {
+    let isInput = direction == .inputGradient
+    return Convolution2DWinogradPlan.Extents(
+      images: batch, width: isInput ? width : outWidth, height: isInput ? height : outHeight,
+      inner: isInput ? outChannels : inChannels, columns: isInput ? inChannels : outChannels,
+      isFilterGradient: direction == .filterGradient)
+  }
+}
