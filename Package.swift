@@ -105,7 +105,8 @@ let package = Package(
       name: "KeelCommand",
       dependencies: [
         "Keel", "KeelBackend", "KeelAutograd", "KeelNN", "KeelData", "KeelStability",
-        "KeelTraining", "KeelCases", "KeelCPU", "KeelOpenCL", "KeelStudies", "KeelBenchmarks",
+        "KeelTraining", "KeelCases", "KeelCPU", "KeelOpenCL", "KeelReport", "KeelStudies",
+        "KeelBenchmarks",
         argumentParser, log,
       ],
       swiftSettings: swift),

@@ -15,8 +15,14 @@ package struct BenchmarkResult: Sendable, Codable {
   package var gigabytesPerSecond: Double?
   /// The time that the device's limits allow over the time taken, in percent.
   package var percentOfLimit: Double?
-  /// Training examples per second, for whole steps.
+  /// Floating-point operations per byte, each array counted once in or once out.
+  package var flopsPerByte: Double?
+  /// For whole training steps: examples per second, launches, the bytes of all operations' arrays
+  /// once in and once out, and the most bytes that arrays took at a time.
   package var examplesPerSecond: Double?
+  package var launches: Int?
+  package var bytesMoved: Int?
+  package var peakBytes: Int?
 }
 
 /// A whole run of the benchmark: what was measured, on what, when.

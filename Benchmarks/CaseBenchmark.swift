@@ -26,13 +26,16 @@ package struct CaseBenchmark {
     return nil
   }
 
+  /// A function that runs a case once.
+  package func run(_ one: OperationCase) throws(TensorError) -> () throws(TensorError) -> Void {
+    let operands = try CaseRunner(device).operands(one)
+    return { () throws(TensorError) in _ = try one.run(operands) }
+  }
+
   /// Runs one case until the effort is spent.
   package func measure(_ one: OperationCase) throws(TensorError) -> BenchmarkResult {
-    let operands = try CaseRunner(device).operands(one)
+    let run = try run(one)
     let stopwatch = Stopwatch(device: device, effort: effort)
-    let run: () throws(TensorError) -> Void = { () throws(TensorError) in
-      _ = try one.run(operands)
-    }
     let streamed = try stopwatch.streamed(run)
     let waited = try stopwatch.single(run)
     let seconds = streamed.median
@@ -42,6 +45,8 @@ package struct CaseBenchmark {
       spread: streamed.spread,
       gigaflops: one.work.flops > 0 ? Double(one.work.flops) / seconds * 1e-9 : nil,
       gigabytesPerSecond: one.work.bytes > 0 ? Double(one.work.bytes) / seconds * 1e-9 : nil,
-      percentOfLimit: least > 0 ? 100 * least / seconds : nil, examplesPerSecond: nil)
+      percentOfLimit: least > 0 ? 100 * least / seconds : nil,
+      flopsPerByte: one.work.flops > 0 && one.work.bytes > 0
+        ? Double(one.work.flops) / Double(one.work.bytes) : nil)
   }
 }

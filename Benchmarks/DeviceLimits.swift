@@ -8,6 +8,11 @@ package struct DeviceLimits: Sendable, Codable {
   /// A copy of a large array, bytes read plus bytes written, in 10^9 per second.
   package var gigabytesPerSecond: Double
 
+  package init(gigaflops: Double, gigabytesPerSecond: Double) {
+    self.gigaflops = gigaflops
+    self.gigabytesPerSecond = gigabytesPerSecond
+  }
+
   /// Measures both: the best of the samples, because a limit is what is possible.
   package init(measuring device: Device, effort: Effort) throws(TensorError) {
     let stopwatch = Stopwatch(device: device, effort: effort)

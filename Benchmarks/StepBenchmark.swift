@@ -10,7 +10,38 @@ package struct StepBenchmark: Sendable {
   /// What is trained.
   package enum Network: String, Sendable {
     case digits
+    /// The digits network with batch normalisation after its convolution.
+    case digitsNorm = "digits_norm"
     case resnet18
+    /// DenseNet-BC of 40 layers, growth 12.
+    case densenet
+    /// LSTM of 128 units over 28 steps of 28 inputs.
+    case lstm128
+
+    var input: Shape {
+      switch self {
+      case .digits, .digitsNorm, .lstm128: [28, 28, 1]
+      case .resnet18, .densenet: [32, 32, 3]
+      }
+    }
+
+    var layers: Sequential {
+      switch self {
+      case .digits: ModelRecipe.digitsCNN(classes: 10).network
+      case .digitsNorm:
+        Sequential {
+          Conv2D(32, kernel: 3, usesBias: false)
+          BatchNorm(activation: .relu)
+          MaxPool2D(2)
+          Flatten()
+          Dense(128, activation: .relu)
+          Dense(10)
+        }
+      case .resnet18: ModelRecipe.resNet18(classes: 10).network
+      case .densenet: ModelRecipe.denseNet(classes: 10).network
+      case .lstm128: ModelRecipe.lstmClassifier(units: 128, classes: 10).network
+      }
+    }
   }
 
   /// What stands between the gradients and Adam.
@@ -31,38 +62,62 @@ package struct StepBenchmark: Sendable {
     "step/\(network.rawValue)_batch\(batch)" + (defence == .bare ? "_bare" : "")
   }
 
-  /// The batch sizes that are compared with other libraries, and what clipping costs.
+  /// The steps that are compared with other libraries, and what clipping costs.
   package static let all =
-    [32, 128, 512].map { StepBenchmark(network: .digits, batch: $0, defence: .clipped) }
-    + [
+    [32, 128, 512].flatMap { batch in
+      [Network.digits, .digitsNorm].map {
+        StepBenchmark(network: $0, batch: batch, defence: .clipped)
+      }
+    } + [
       StepBenchmark(network: .digits, batch: 128, defence: .bare),
+      StepBenchmark(network: .lstm128, batch: 128, defence: .clipped),
+      StepBenchmark(network: .densenet, batch: 32, defence: .clipped),
       StepBenchmark(network: .resnet18, batch: 64, defence: .bare),
       StepBenchmark(network: .resnet18, batch: 64, defence: .clipped),
     ]
 
   package func measure(on device: Device, effort: Effort) throws(TensorError) -> BenchmarkResult {
-    let input: Shape = network == .digits ? [28, 28, 1] : [32, 32, 3]
-    let recipe: ModelRecipe = network == .digits ? .digitsCNN(classes: 10) : .resNet18(classes: 10)
-    let model = try Model(recipe, input: input, device: device, seed: 1)
+    let step = try step(on: device)
+    let stopwatch = Stopwatch(device: device, effort: effort)
+    let streamed = try stopwatch.streamed(step)
+    let waited = try stopwatch.single(step)
+    device.resetPeakBytes()
+    let launches = device.counters.launches
+    try step()
+    try onDevice { () throws(DeviceError) in try device.synchronize() }
+    let counters = device.counters
+    return BenchmarkResult(
+      id: id, milliseconds: streamed.median * 1e3, waitedMilliseconds: waited.median * 1e3,
+      spread: streamed.spread, examplesPerSecond: Double(batch) / streamed.median,
+      launches: counters.launches - launches, bytesMoved: try bytesMoved(on: device),
+      peakBytes: counters.peakBytes)
+  }
+
+  /// A function that makes one step.
+  package func step(on device: Device) throws(TensorError) -> () throws(TensorError) -> Void {
+    let model = try Model(network.layers, input: network.input, device: device, seed: 1)
     let update = try update(of: model)
     let images = try Tensor.random(
-      .uniform(low: 0, high: 1), shape: Shape([batch] + input.extents),
+      .uniform(low: 0, high: 1), shape: Shape([batch] + network.input.extents),
       key: RandomKey(seed: 1, .user), on: device)
     let labels = try Tensor((0..<Int32(batch)).map { $0 % 10 }, shape: [batch], on: device)
     let loss = Loss.softmaxCrossEntropy()
-    let step: () throws(TensorError) -> Void = { () throws(TensorError) in
+    return { () throws(TensorError) in
       let value = try model.valueAndGradient { (pass) throws(TensorError) in
         try loss(model(images, pass), labels)
       }
       try update(value)
     }
-    let stopwatch = Stopwatch(device: device, effort: effort)
-    let streamed = try stopwatch.streamed(step)
-    let waited = try stopwatch.single(step)
-    return BenchmarkResult(
-      id: id, milliseconds: streamed.median * 1e3, waitedMilliseconds: waited.median * 1e3,
-      spread: streamed.spread, gigaflops: nil, gigabytesPerSecond: nil, percentOfLimit: nil,
-      examplesPerSecond: Double(batch) / streamed.median)
+  }
+
+  /// The bytes of each operation's arrays in one step, once in and once out.
+  private func bytesMoved(on device: Device) throws(TensorError) -> Int {
+    let profiler = ProfilingBackend(device.backend)
+    let step = try step(on: Device(profiler))
+    try step()
+    profiler.reset()
+    try step()
+    return profiler.table.reduce(0) { $0 + $1.bytes }
   }
 
   private func update(

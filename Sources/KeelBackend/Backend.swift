@@ -17,6 +17,9 @@ package protocol Backend:
   var info: DeviceDescription { get }
   var counters: DeviceCounters { get }
 
+  /// Lets ``DeviceCounters/peakBytes`` begin again at what is in use now.
+  func resetPeakBytes()
+
   /// New memory, its contents undefined.
   func allocate(_ shape: Shape, _ dtype: DType) throws(DeviceError) -> NDArray
 

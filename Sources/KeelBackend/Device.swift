@@ -55,6 +55,9 @@ public struct Device: Sendable, Hashable, CustomStringConvertible {
   /// The device's counters since it was opened.
   public var counters: DeviceCounters { backend.counters }
 
+  /// Lets ``DeviceCounters/peakBytes`` begin again at what is in use now.
+  public func resetPeakBytes() { backend.resetPeakBytes() }
+
   /// The selector and the name, such as `opencl:0 (NVIDIA H200)`.
   public var description: String { "\(info.selector) (\(info.name))" }
 
@@ -76,7 +79,7 @@ public struct DeviceCounters: Sendable, Hashable {
   public var allocations = 0
   /// Bytes in use by arrays.
   public var liveBytes = 0
-  /// The largest value ``liveBytes`` had.
+  /// The largest value that ``liveBytes`` had since the last ``Device/resetPeakBytes()``.
   public var peakBytes = 0
   /// Transfers to the host that waited for the device.
   public var blockingReads = 0

@@ -8,9 +8,11 @@ package struct MatmulGeometry: Hashable, Sendable {
   package var transposeLeft: Bool
   /// Whether the right operand is stored columns x inner.
   package var transposeRight: Bool
-  /// Elements from one left matrix to the next: rows * inner, or 0 where all share one.
+  /// Elements from one left matrix to the next: rows * inner unless they lie apart, or 0 where all
+  /// share one.
   package var leftBatchStride: Int
-  /// Elements from one right matrix to the next: inner * columns, or 0 where all share one.
+  /// Elements from one right matrix to the next: inner * columns unless they lie apart, or 0 where
+  /// all share one.
   package var rightBatchStride: Int
 
   package init(
@@ -29,6 +31,15 @@ package struct MatmulGeometry: Hashable, Sendable {
 
   /// Floating-point operations: two per multiply-add.
   package var flops: Int { 2 * batch * rows * inner * columns }
+}
+
+extension MatmulGeometry: CustomStringConvertible {
+  /// Such as `64 x 784 x 128` (rows, inner, columns) or `36 of 448' x 64 x 64`, `'` if transposed.
+  package var description: String {
+    let left = transposeLeft ? "'" : ""
+    let right = transposeRight ? "'" : ""
+    return (batch == 1 ? "" : "\(batch) of ") + "\(rows)\(left) x \(inner) x \(columns)\(right)"
+  }
 }
 
 /// Matrix products.

@@ -7,7 +7,10 @@ package struct TextTable {
   private let alignments: [Alignment]
 
   /// A table with one heading per column; a heading that starts with `>` is aligned right.
-  package init(_ headings: String...) {
+  package init(_ headings: String...) { self.init(headings) }
+
+  /// A table with one heading per column; a heading that starts with `>` is aligned right.
+  package init(_ headings: [String]) {
     alignments = headings.map { $0.hasPrefix(">") ? .right : .left }
     rows = [headings.map { $0.hasPrefix(">") ? String($0.dropFirst()) : $0 }]
   }

@@ -19,6 +19,8 @@ package final class CPUBackend: Backend {
     dnn = try OneDNN()
   }
 
+  package func resetPeakBytes() { memory.resetPeakBytes() }
+
   package var counters: DeviceCounters {
     var counters = memory.counters
     counters.launches = launches.load(ordering: .relaxed)

@@ -64,6 +64,10 @@ final class CPUMemory: Sendable {
   /// Allocations, live and peak bytes so far.
   var counters: DeviceCounters { state.withLock { $0.counters } }
 
+  func resetPeakBytes() {
+    state.withLock { $0.counters.peakBytes = $0.counters.liveBytes }
+  }
+
   /// Memory for `byteCount` bytes, from the pool if it has any of that class.
   func take(_ byteCount: Int) throws(DeviceError) -> CPUStorage {
     guard byteCount <= limit else { throw .outOfMemory(requested: byteCount, available: limit) }

@@ -6,6 +6,7 @@ import KeelBackend
 import KeelBenchmarks
 import KeelCases
 import KeelData
+import KeelReport
 
 /// `keel bench`: times the large cases and whole training steps on a device.
 struct BenchCommand: ParsableCommand {
@@ -16,7 +17,9 @@ struct BenchCommand: ParsableCommand {
       The limits are measured in the same run: fused multiply-adds in registers and a copy of
       256 MiB. "% of limit" is the time that the slower of the two allows over the time taken.
       "ms" is per run when runs follow each other, "waited" is one run with the wait for its end.
-      Each operation is checked against its reference before it is timed.
+      Each operation is checked against its reference before it is timed. For training steps
+      "moved" counts the arrays of all operations once in and once out, "peak" the most memory
+      that arrays took at a time.
       """)
 
   @OptionGroup var option: DeviceOption
@@ -27,8 +30,29 @@ struct BenchCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Also write the results to a file.", valueName: "file"))
   var json: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Compare with the results that --json wrote: the baseline's time over this run's.",
+      valueName: "file"))
+  var baseline: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Also draw rates over operations per byte under the device's limits, as SVG.",
+      valueName: "file"))
+  var roofline: String?
+
   @Flag(help: "Few samples: for a look, not for figures that are quoted.")
   var quick = false
+
+  @Flag(help: "Instead of timing, run each once and list its kernels, and why those.")
+  var explain = false
+
+  func validate() throws {
+    if explain, json != nil || baseline != nil || roofline != nil {
+      throw ValidationError("--explain measures nothing to keep: leave out the files.")
+    }
+  }
 
   func run() throws {
     let effort: Effort = quick ? .quick : .full
@@ -38,14 +62,22 @@ struct BenchCommand: ParsableCommand {
       throw ExitStatus.badInput(
         "no benchmark contains '\(filter)'; run without --filter to see all")
     }
-    if let json { try OutputFile.requireWritable(json) }
+    for file in [json, roofline].compactMap({ $0 }) { try OutputFile.requireWritable(file) }
+    let compared = try baseline.map(readBaseline)
     let device = try option.open()
+    if explain {
+      return try BenchExplanation(device: device, effort: effort).print(cases, steps)
+    }
     let limits = try DeviceLimits(measuring: device, effort: effort)
     print(
       "limits measured in this run: \(limits.gigaflops.fixed(1)) GFLOP/s, "
         + "\(limits.gigabytesPerSecond.fixed(1)) GB/s copying\n")
     let results = try measure(cases, steps, on: device, effort, limits)
-    print(table(results).render())
+    print(table(results, compared).render())
+    if let compared {
+      print("\n" + (compared.summary(results) ?? "no benchmark of this run is in the baseline"))
+    }
+    if let roofline { try draw(results, limits, device, to: roofline) }
     if let json {
       let report = BenchmarkReport(
         keelVersion: KeelCommand.configuration.version, date: Date().ISO8601Format(),
@@ -85,18 +117,52 @@ struct BenchCommand: ParsableCommand {
     return results
   }
 
-  private func table(_ results: [BenchmarkResult]) -> TextTable {
+  private func readBaseline(_ path: String) throws -> BenchmarkBaseline {
+    let bytes = try DataFile.read(path)
+    do { return try BenchmarkBaseline(bytes) } catch {
+      throw ExitStatus.badInput("\(path) is not a file that 'keel bench --json' has written")
+    }
+  }
+
+  private func table(
+    _ results: [BenchmarkResult], _ baseline: BenchmarkBaseline?
+  ) -> TextTable {
+    var optional: [(heading: String, text: (BenchmarkResult) -> String?)] = [
+      ("GFLOP/s", { $0.gigaflops?.fixed(1) }),
+      ("GB/s", { $0.gigabytesPerSecond?.fixed(1) }),
+      ("% of limit", { $0.percentOfLimit?.fixed(0) }),
+      ("images/s", { $0.examplesPerSecond?.fixed(0) }),
+      ("launches", { $0.launches?.grouped }),
+      ("MB moved", { $0.bytesMoved.map { (Double($0) * 1e-6).fixed(1) } }),
+      ("MB peak", { $0.peakBytes.map { (Double($0) * 1e-6).fixed(1) } }),
+      ("vs baseline", { baseline?.ratio($0)?.fixed(2) }),
+    ]
+    // A column that nothing fills is left out.
+    optional.removeAll { column in results.allSatisfy { column.text($0) == nil } }
     var table = TextTable(
-      "benchmark", ">ms", ">waited", ">±%", ">GFLOP/s", ">GB/s", ">% of limit", ">images/s")
+      ["benchmark", ">ms", ">waited", ">±%"] + optional.map { ">" + $0.heading })
     for result in results {
       table.add(
-        result.id, result.milliseconds.fixed(3), result.waitedMilliseconds.fixed(3),
-        (100 * result.spread).fixed(0), result.gigaflops.map { $0.fixed(1) } ?? "",
-        result.gigabytesPerSecond.map { $0.fixed(1) } ?? "",
-        result.percentOfLimit.map { $0.fixed(0) } ?? "",
-        result.examplesPerSecond.map { $0.fixed(0) } ?? "")
+        [
+          result.id, result.milliseconds.fixed(3), result.waitedMilliseconds.fixed(3),
+          (100 * result.spread).fixed(0),
+        ] + optional.map { $0.text(result) ?? "" })
     }
     return table
+  }
+
+  private func draw(
+    _ results: [BenchmarkResult], _ limits: DeviceLimits, _ device: Device, to path: String
+  ) throws {
+    let points = results.compactMap { result -> Roofline.Point? in
+      guard let rate = result.gigaflops, let intensity = result.flopsPerByte else { return nil }
+      return Roofline.Point(result.id, flopsPerByte: intensity, gigaflops: rate)
+    }
+    let plot = Roofline(
+      device.info.name, gigaflops: limits.gigaflops,
+      gigabytesPerSecond: limits.gigabytesPerSecond, points)
+    try DataFile.write([UInt8](plot.svg.utf8), to: path)
+    print("\ndrawn in \(path)")
   }
 
   private func write(_ report: BenchmarkReport, to path: String) throws {

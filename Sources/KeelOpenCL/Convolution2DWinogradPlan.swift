@@ -8,6 +8,8 @@ package struct Convolution2DWinogradPlan: Hashable, Sendable {
   /// Tiles of a slice, which are transformed, multiplied and transformed back before the next:
   /// their points then wait in a cache, and scratch memory stays small.
   package let slice: Int
+  /// The estimated time over that of the direct kernels.
+  package let share: Double
 
   /// Points of a transformed tile along a side, and in all.
   package var points: Int { tileOut + 2 }
@@ -35,6 +37,7 @@ package struct Convolution2DWinogradPlan: Hashable, Sendable {
     precondition(tileOut == 2 || tileOut == 4)
     self.tileOut = tileOut
     self.slice = slice
+    share = 1
   }
 
   /// The plan with the lowest cost, or nil where the direct kernels cost less or the form is
@@ -47,11 +50,12 @@ package struct Convolution2DWinogradPlan: Hashable, Sendable {
     let choices = [2, 4].map { (tileOut: $0, cost: Self.cost($0, extents, isCPUClass)) }
     let pixels = Double(extents.images * extents.width * extents.height)
     // A tenth must be gained: the direct kernels round less.
-    let direct = 0.9 * 18 * pixels * Double(extents.inner * extents.columns)
-    guard let best = choices.min(by: { $0.cost < $1.cost }), best.cost < direct else {
+    let direct = 18 * pixels * Double(extents.inner * extents.columns)
+    guard let best = choices.min(by: { $0.cost < $1.cost }), best.cost < 0.9 * direct else {
       return nil
     }
     tileOut = best.tileOut
+    share = best.cost / direct
     let points = (tileOut + 2) * (tileOut + 2)
     var bytes = isCPUClass ? 8 << 20 : 256 << 20
     if extents.isFilterGradient {

@@ -34,6 +34,19 @@ package enum Convolution2DPlan: Hashable, Sendable {
   }
 }
 
+extension Convolution2DPlan: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .groups: "one group per few channels, no matrix product"
+    case .winograd(let plan):
+      "Winograd, tiles of \(plan.tileOut) x \(plan.tileOut) in slices of \(plan.slice), "
+        + "estimated at \(plan.share.fixed(2)) of the direct kernels' time"
+    case .tiles: "register tiles (Winograd: another form, or no gain)"
+    case .local: "local-memory tiles (Winograd: another form, or no gain)"
+    }
+  }
+}
+
 extension Convolution2DGeometry {
   /// Input channels that one output channel reads.
   var groupInChannels: Int { inChannels / groups }
@@ -140,7 +153,9 @@ extension OpenCLBackend: Convolution2DBackend {
   private func plan(
     _ geometry: Convolution2DGeometry, _ direction: Convolution2DDirection
   ) -> Convolution2DPlan {
-    Convolution2DPlan(geometry, direction, isCPUClass: isCPUClass)
+    let plan = Convolution2DPlan(geometry, direction, isCPUClass: isCPUClass)
+    explain("convolution2d \(direction): \(plan)")
+    return plan
   }
 }
 

@@ -25,6 +25,22 @@ struct MatmulResult {
   var accumulates = false
 }
 
+extension MatmulPlan: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .tiles(let plan):
+      "register tiles of \(MatmulTiles.rows) x \(plan.columns), left \(name(plan.packsLeft)), "
+        + "right \(name(plan.packsRight))"
+    case .local(let plan):
+      "local tiles of \(plan.tile) x \(plan.tile), inner axis in \(plan.splits) part(s)"
+    }
+  }
+
+  private func name(_ isPacked: Bool) -> String {
+    isPacked ? "packed (strided or read often)" : "in place"
+  }
+}
+
 extension OpenCLBackend: MatmulBackend {
   package func matmul(
     _ a: NDArray, _ b: NDArray, _ geometry: MatmulGeometry, _ epilogue: Epilogue,
@@ -41,7 +57,9 @@ extension OpenCLBackend: MatmulBackend {
     into result: MatmulResult
   ) throws(DeviceError) {
     if geometry.batch * geometry.rows * geometry.columns == 0 { return }
-    switch MatmulPlan(geometry, isCPUClass: isCPUClass, limits: limits) {
+    let plan = MatmulPlan(geometry, isCPUClass: isCPUClass, limits: limits)
+    explain("matmul \(geometry): \(plan)")
+    switch plan {
     case .tiles(let plan): try matmulTiles(a, b, geometry, plan, epilogue, into: result)
     case .local(let plan): try matmulLocal(a, b, geometry, plan, epilogue, into: result)
     }

@@ -9,6 +9,8 @@ final class ReferenceBackend: Backend {
   var calls: [String] { state.calls }
   /// Where each call wrote.
   var destinations: [NDArray] { state.destinations }
+  func resetPeakBytes() {}
+
   var counters: DeviceCounters { state.counters }
 
   /// Forgets earlier calls and writes down those that follow. The destinations stay alive.

@@ -88,11 +88,11 @@ struct RuntimeTests {
   func timing() throws {
     let backend = try TestDevice.open()
     let x = try backend.allocate([1 << 20], .float32)
-    let (_, launches) = try backend.timed { () throws(DeviceError) in
+    let trace = try backend.traced {
       try backend.fill(x, with: 1)
       try backend.pointwise(.x + 1, [x], into: x)
     }
-    #expect(launches.map(\.function) == ["fill", "pointwise_flat"])
+    #expect(trace.launches.map(\.function) == ["fill", "pointwise_flat"])
     #expect(try backend.floats(x).allSatisfy { $0 == 2 })
   }
 

@@ -109,6 +109,8 @@ package final class OpenCLBackend: @unchecked Sendable {
     return before
   }
 
+  package func resetPeakBytes() { pool.resetPeakBytes() }
+
   package var counters: DeviceCounters {
     lock.lock()
     defer { lock.unlock() }

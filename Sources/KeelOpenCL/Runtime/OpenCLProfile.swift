@@ -1,29 +1,23 @@
 internal import COpenCL
 package import KeelBackend
 
-/// The device's own time of one launch.
-package struct OpenCLLaunchTime: Sendable {
-  /// The program's name and the kernel's.
-  package let program: String
-  package let function: String
-  /// Start to end on the device; 0 where the driver does not measure.
-  package let nanoseconds: UInt64
-}
-
-/// The events of launches while they are timed.
+/// The events of launches, and what planning functions said, while launches are traced.
 struct OpenCLRecord {
   private(set) var events: [(event: OpaquePointer, program: String, function: String)] = []
+  private(set) var choices: [String] = []
 
   mutating func add(_ event: OpaquePointer, _ kernel: OpenCLPrograms.Kernel) {
     events.append((event, kernel.program.source.name, kernel.function))
   }
+
+  mutating func add(_ choice: String) {
+    if !choices.contains(choice) { choices.append(choice) }
+  }
 }
 
-extension OpenCLBackend {
-  /// Runs `body` on a queue that measures, and returns the device time of every launch in it.
-  package func timed<Result>(
-    _ body: () throws(DeviceError) -> Result
-  ) throws(DeviceError) -> (result: Result, launches: [OpenCLLaunchTime]) {
+extension OpenCLBackend: LaunchTracing {
+  /// Runs `body` on a queue that measures.
+  package func traced(_ body: () throws -> Void) throws -> LaunchTrace {
     lock.lock()
     defer { lock.unlock() }
     precondition(record == nil)
@@ -42,15 +36,22 @@ extension OpenCLBackend {
       for (event, _, _) in record?.events ?? [] { _ = api.clReleaseEvent(event) }
       record = nil
     }
-    let result = try body()
+    try body()
     try synchronize()
-    let times = (record?.events ?? []).map { event, program, function in
+    var trace = LaunchTrace()
+    trace.choices = record?.choices ?? []
+    trace.launches = (record?.events ?? []).map { event, program, function in
       let end = time(event, CL_PROFILING_COMMAND_END)
       let start = time(event, CL_PROFILING_COMMAND_START)
-      return OpenCLLaunchTime(
+      return LaunchRecord(
         program: program, function: function, nanoseconds: end > start ? end - start : 0)
     }
-    return (result, times)
+    return trace
+  }
+
+  /// Says what a planning function chose, to whoever traces.
+  func explain(_ choice: @autoclosure () -> String) {
+    if record != nil { record?.add(choice()) }
   }
 
   private func time(_ event: OpaquePointer, _ what: Int32) -> UInt64 {

@@ -99,6 +99,12 @@ final class OpenCLMemoryPool: @unchecked Sendable {
     return ceilDivide(byteCount, step) * step
   }
 
+  func resetPeakBytes() {
+    lock.lock()
+    defer { lock.unlock() }
+    peakBytes = liveBytes
+  }
+
   func storage(byteCount requested: Int) throws(DeviceError) -> OpenCLStorage {
     lock.lock()
     defer { lock.unlock() }

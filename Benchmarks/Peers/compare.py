@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""Joins what `keel bench --json` and the peers' scripts wrote into one table of ratios.
+
+    python3 Benchmarks/Peers/compare.py KEEL.json... PEER.json...
+
+The first column is each case's time in milliseconds in the first peer; the others are that peer's
+time over the other's: above 1 is faster than the first peer. Cases that Keel does not have are
+left out.
+"""
+
+import json
+import math
+import sys
+
+
+def read(path):
+    """The name of who was timed, and milliseconds per case."""
+    with open(path) as file:
+        report = json.load(file)
+    if "peer" in report:
+        return report["peer"], report["milliseconds"]
+    name = "Keel, " + ("cpu" if report["device"]["selector"] == "cpu" else
+                       report["device"]["platform"])
+    # A peer's times are waited for; so are these.
+    times = {result["id"].removesuffix("@large"): result["waitedMilliseconds"]
+             for result in report["results"]}
+    return name, times
+
+
+def main():
+    if len(sys.argv) < 3:
+        sys.exit(__doc__.split("\n\n")[1].strip())
+    runs = [read(path) for path in sys.argv[1:]]
+    keels = [run for run in runs if run[0].startswith("Keel")]
+    peers = [run for run in runs if not run[0].startswith("Keel")]
+    if not keels or not peers:
+        sys.exit("give at least one file of Keel's and one of a peer's")
+    first, others = peers[0], keels + peers[1:]
+    names = [name for name in first[1] if any(name in times for _, times in keels)]
+    print(f"| case | {first[0]}, ms | " + " | ".join(name for name, _ in others) + " |")
+    print("|---|---|" + "---|" * len(others))
+    for name in names:
+        cells = [f"{first[1][name] / times[name]:.2f}" if name in times else "–"
+                 for _, times in others]
+        print(f"| {name} | {first[1][name]:.3f} | " + " | ".join(cells) + " |")
+    means = []
+    for _, times in others:
+        logs = [math.log(first[1][name] / times[name]) for name in names if name in times]
+        means.append(f"{math.exp(sum(logs) / len(logs)):.2f}" if logs else "–")
+    print("| geometric mean | | " + " | ".join(means) + " |")
+
+
+if __name__ == "__main__":
+    main()
