@@ -17,16 +17,12 @@
 #endif
 #define POINTS (TILE_OUT + 2)
 
-// Sixteen floats in one store where that is a vector (see keel_any16).
-#if KEEL_WIDTH == 16
-#define LOAD(p) (*(__global const keel_any16 *)(p))
-#define STORE(v, p) (*(__global keel_any16 *)(p) = (v))
-#else
-#define LOAD(p) keel_load(p)
-#define STORE(v, p) keel_store(v, p)
-#endif
+// A whole vector in one store, at any float (see keel_any16).
+typedef floats __attribute__((aligned(4))) any_floats;
+#define LOAD(p) (*(__global const any_floats *)(p))
+#define STORE(v, p) (*(__global any_floats *)(p) = (v))
 
-// The five transforms of a line: `from` and `to` hold its elements that many apart.
+// The five transforms of a line, whose elements lie `from` and `to` apart.
 #if TILE_OUT == 2
 // Interpolation at 0, 1, -1 and infinity.
 static inline void source_line(const floats *d, const uint from, floats *t, const uint to)
@@ -145,6 +141,10 @@ static inline void filter_gradient_line(const floats *m, const uint from, floats
 }
 #endif
 
+// The vectors of a work-item: `run` of them in a row.
+#define FOR_RUN(i, count) \
+  for (uint i = (uint)get_global_id(0) * run, end = min(i + run, (count)); i < end; ++i)
+
 // Where the block of an image that belongs to a tile begins: x along the width, y, and the image.
 static inline int3 corner_of(const uint tile, const int2 tiles)
 {
@@ -201,9 +201,7 @@ __kernel void convolution2d_winograd_filter(
     const ulong point_step)
 {
   const uint vectors = columns / KEEL_WIDTH;
-  const uint begin = (uint)get_global_id(0) * run;
-  const uint end = min(begin + run, inner * vectors);
-  for (uint i = begin; i < end; ++i) {
+  FOR_RUN(i, inner * vectors) {
     const uint k = column_step == 1 ? i / vectors : i % inner;
     const uint column = (column_step == 1 ? i % vectors : i / inner) * KEEL_WIDTH;
     __global const float *f = filter + (size_t)k * inner_step + (size_t)column * column_step;
@@ -251,9 +249,7 @@ __kernel void convolution2d_winograd_source(
     const ulong point_step)
 {
   const uint vectors = channels / KEEL_WIDTH;
-  const uint begin = (uint)get_global_id(0) * run;
-  const uint end = min(begin + run, count * vectors);
-  for (uint i = begin; i < end; ++i) {
+  FOR_RUN(i, count * vectors) {
     const uint channel = i % vectors * KEEL_WIDTH;
     const int3 at = corner_of(first + i / vectors, tiles);
     __global const float *image =
@@ -263,9 +259,7 @@ __kernel void convolution2d_winograd_source(
 #pragma unroll
     for (uint j = 0; j < POINTS; ++j) source_line(block + j, POINTS, half_way + j, POINTS);
 #pragma unroll
-    for (uint p = 0; p < POINTS; ++p) {
-      source_line(half_way + POINTS * p, 1, block + POINTS * p, 1);
-    }
+    for (uint p = 0; p < POINTS; ++p) source_line(half_way + POINTS * p, 1, block + POINTS * p, 1);
     store_points(block, v + (size_t)(i / vectors) * channels + channel, point_step);
   }
 }
@@ -292,18 +286,14 @@ __kernel void convolution2d_winograd_upstream(
     const ulong point_step)
 {
   const uint vectors = channels / KEEL_WIDTH;
-  const uint begin = (uint)get_global_id(0) * run;
-  const uint end = min(begin + run, count * vectors);
-  for (uint i = begin; i < end; ++i) {
+  FOR_RUN(i, count * vectors) {
     const uint channel = i % vectors * KEEL_WIDTH;
     const int3 at = corner_of(first + i / vectors, tiles);
     __global const float *image = dy + (size_t)at.z * extent.y * extent.x * channels + channel;
     floats block[TILE_OUT * TILE_OUT], half_way[POINTS * TILE_OUT], points[POINTS * POINTS];
     load_block(image, at.xy, extent, channels, TILE_OUT, block);
 #pragma unroll
-    for (uint j = 0; j < TILE_OUT; ++j) {
-      upstream_line(block + j, TILE_OUT, half_way + j, TILE_OUT);
-    }
+    for (uint j = 0; j < TILE_OUT; ++j) upstream_line(block + j, TILE_OUT, half_way + j, TILE_OUT);
 #pragma unroll
     for (uint p = 0; p < POINTS; ++p) {
       upstream_line(half_way + TILE_OUT * p, 1, points + POINTS * p, 1);
@@ -338,9 +328,7 @@ __kernel void convolution2d_winograd_result(
     const float parameter)
 {
   const uint vectors = channels / KEEL_WIDTH;
-  const uint begin = (uint)get_global_id(0) * run;
-  const uint end = min(begin + run, count * vectors);
-  for (uint i = begin; i < end; ++i) {
+  FOR_RUN(i, count * vectors) {
     const uint channel = i % vectors * KEEL_WIDTH;
     const int3 at = corner_of(first + i / vectors, tiles);
     __global const float *from = m + (size_t)(i / vectors) * channels + channel;
@@ -395,9 +383,8 @@ __kernel void convolution2d_winograd_filter_gradient(
     const uint run,
     const ulong point_step)
 {
-  const uint begin = (uint)get_global_id(0) * run * KEEL_WIDTH;
-  const uint end = min(begin + run * KEEL_WIDTH, count);
-  for (uint i = begin; i < end; i += KEEL_WIDTH) {
+  FOR_RUN(vector, count / KEEL_WIDTH) {
+    const uint i = vector * KEEL_WIDTH;
     floats points[POINTS * POINTS], half_way[3 * POINTS], taps[9];
 #pragma unroll
     for (uint p = 0; p < POINTS * POINTS; ++p) points[p] = LOAD(u + i + p * point_step);

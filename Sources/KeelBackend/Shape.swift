@@ -58,8 +58,8 @@ public struct Shape: Hashable, Sendable, Codable, ExpressibleByArrayLiteral {
     return Shape(result)
   }
 
-  /// The axes that keep two shapes from being broadcast, such as `; they differ in axis 1: 3 and 4`;
-  /// empty where nothing does. Where one has fewer axes, both are counted from the last.
+  /// The axes that keep two shapes from being broadcast, such as `; they differ in axis 1: 3 and
+  /// 4`; empty where nothing does. Where one has fewer axes, both are counted from the last.
   package func axisDifference(whenBroadcastWith other: Shape) -> String {
     let differing = (1...max(rank, other.rank, 1)).reversed().compactMap { place -> String? in
       guard place <= rank, place <= other.rank else { return nil }

@@ -41,8 +41,8 @@ struct InitializationOptions: ParsableArguments {
     try method.validate(for: descent)
     if stability.unitNorm {
       throw ValidationError(
-        "--init-method fits the sizes of weights, and --unit-norm sets each to 1 at the first step: "
-          + "leave out one of them.")
+        "--init-method fits the sizes of weights, and --unit-norm sets each to 1 at the first "
+          + "step: leave out one of them.")
     }
   }
 }

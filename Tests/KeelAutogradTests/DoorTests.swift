@@ -12,6 +12,7 @@ import Testing
   private let image: Tensor
   private let labels: Tensor
   private let foreign: Tensor
+  private let deep: Tensor
 
   init() throws {
     (device, backend) = referenceDevice()
@@ -21,6 +22,7 @@ import Testing
     image = try .zeros([2, 5, 5, 4], on: device)
     labels = try Tensor([0, 1, 2] as [Int32], shape: [3], on: device)
     foreign = try .zeros([3, 4], on: referenceDevice().0)
+    deep = try .zeros([3, 5, 1], on: device)
     backend.record()
   }
 
@@ -89,7 +91,7 @@ import Testing
     refuses(
       "add: requires shapes that broadcast; they differ in axis 0 and axis 1: 3 and 5, got 3x4 and "
         + "3x5x1"
-    ) { try matrix + Tensor.zeros([3, 5, 1], on: device) }
+    ) { try matrix + deep }
     refuses("multiply: requires tensors on one device, got reference and reference") {
       try matrix * foreign
     }

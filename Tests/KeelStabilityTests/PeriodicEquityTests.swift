@@ -249,7 +249,7 @@ import Testing
     for constraint in [Constraint.unitNorm, .maximumNorm(1), .spectralNorm(1)] {
       let text = refusal(
         Stability(constraints: [constraint], equity: PeriodicEquity(try EquityTransform())))
-      #expect(text.contains("either periodic equity transforms or a constraint"), "\(text)")
+      #expect(text.contains("either the equity transform or a constraint"), "\(text)")
     }
     for memory in [-0.1, 1, .nan] {
       let text = refusal(

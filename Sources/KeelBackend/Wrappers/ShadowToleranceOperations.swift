@@ -71,7 +71,8 @@ extension ShadowTolerance {
   }
 
   // A decision holds flags beside norms of any size: nothing is measured by the largest of them.
-  // What autoClip keeps are copies of norms, twice: it must find in the one what it put in the other.
+  // What autoClip keeps are copies of norms, twice: it must find in the one what it put in the
+  // other.
   func clipCoefficients(
     _ rule: ClipRule, _ reading: TelescopeReading, isLast: Bool, state: NDArray?,
     decision: NDArray, into coefficients: NDArray

@@ -125,11 +125,6 @@ public struct Stability: Hashable, Sendable, Codable {
         "either an L2 penalty or the optimizer's weight decay",
         "both: weights would decay twice")
     }
-    if equity != nil, let constraint = constraints.first {
-      throw refuse(
-        "either periodic equity transforms or a constraint on weights",
-        "both: \(constraint) undoes what the transform did, and not the function's other half")
-    }
     if constraints.contains(.simplex), !optimizer.rule.keepsSigns {
       throw refuse(
         "mirror descent with the entropy map for weights on the simplex",

@@ -188,11 +188,11 @@ struct EquityFindings {
     findings.find(
       "Applied again every few steps it does better than once.",
       mean.lastLoss < once.lastLoss || one.lastLoss < once.lastLoss,
-      "Once, at the start: reaches \(once.accuracy.percent). Every 10 steps by the gradients of one "
-        + "batch: \(text(one)). A unit that the batch hardly reaches gets a multiplier that the "
-        + "other examples pay for: the function stays at each transform, the steps after it do not. "
-        + "By the mean of squared gradients over about 100 steps: \(text(mean)). By that mean where "
-        + "layers are out of balance by 32, as is the default: \(text(guarded)).")
+      "Once, at the start: reaches \(once.accuracy.percent). Every 10 steps by the gradients of "
+        + "one batch: \(text(one)). A unit that the batch hardly reaches gets a multiplier that "
+        + "the other examples pay for: the function stays at each transform, the steps after it do "
+        + "not. By the mean of squared gradients over about 100 steps: \(text(mean)). By that mean "
+        + "where layers are out of balance by 32, as is the default: \(text(guarded)).")
     findings.measure(
       "trainings that exploded with transforms by the mean", "0",
       Double([mean, guarded].count(where: \.exploded)), !mean.exploded && !guarded.exploded)
