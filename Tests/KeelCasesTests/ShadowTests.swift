@@ -47,6 +47,31 @@ extension CaseTests {
       #expect(report.checksByMethod.count > 25)
     }
 
+    /// Tiles that are computed together share their error, and what is not finite.
+    @Test(arguments: TestDevices.all, [false, true])
+    func tilesRaiseNoAlarm(_ device: Device, hasNaN: Bool) throws {
+      let shadow = ShadowBackend(device.backend, reference: reference, every: 1)
+      let g = Convolution2DGeometry(
+        batch: 8, height: 14, width: 14, inChannels: 64, outChannels: 64, kernel: (3, 3),
+        padding: (2, 2, 2, 2))
+      func wave(_ shape: Shape) throws -> NDArray {
+        var values = (0..<shape.count).map { Float(sin(Double($0) * 0.7)) }
+        if hasNaN { values[shape.count / 2] = .nan }
+        return try shadow.array(values, shape: shape)
+      }
+      let (x, filter, dy) = (
+        try wave(g.inputShape), try wave(g.filterShape), try wave(g.outputShape)
+      )
+      try shadow.convolution2D(
+        x, filter: filter, g, .none, into: try shadow.allocate(g.outputShape, .float32))
+      try shadow.convolution2DInputGradient(
+        upstream: dy, filter: filter, g, into: try shadow.allocate(g.inputShape, .float32))
+      try shadow.convolution2DFilterGradient(
+        x, upstream: dy, g, into: try shadow.allocate(g.filterShape, .float32))
+      #expect(shadow.report.checks == 3)
+      #expect(shadow.report.findings.map(\.description) == [])
+    }
+
     /// Large terms that cancel in a sum leave an error that is large beside the sum.
     @Test(arguments: TestDevices.all) func sumsThatCancelRaiseNoAlarm(_ device: Device) throws {
       let shadow = ShadowBackend(device.backend, reference: reference, every: 1)

@@ -22,6 +22,9 @@ final class ShadowTolerance: InterceptingBackend, @unchecked Sendable {
   private let measure: Measure
   /// What each suspect of each output may differ by.
   var result: [[Double]]
+  /// Whether elements may be computed together in tiles (``Convolution2DGeometry``): each is then
+  /// as wrong as the largest terms allow, and what is not finite may spread.
+  var sharesTiles = false
 
   /// The relative error of one rounding.
   static let unit = 0x1p-24
@@ -108,7 +111,15 @@ final class ShadowTolerance: InterceptingBackend, @unchecked Sendable {
     try body(inner, absolute.inputs, absolute.outputs)
     let bound = Self.sumBound(of: before.inputs.map(\.count).max() ?? 1)
     for (output, found) in suspects.enumerated() where !found.indices.isEmpty {
-      let scales = try elements(absolute.outputs[output], found.indices).map(Double.init)
+      var scales = try elements(absolute.outputs[output], found.indices).map(Double.init)
+      if sharesTiles {
+        let largest = try inner.withElements(absolute.outputs[output]) {
+          (values: UnsafeBufferPointer<Float>) in
+          values.reduce(Float(0)) { $1.isFinite ? max($0, $1) : $0 }
+        }
+        scales = scales.map { $0.isFinite ? Double(largest) : $0 }
+        if try !hasFiniteInputs() { excuseSpreading(output) }
+      }
       // Terms beyond the range of float32 excuse any result, but not where an operand is infinite
       // or not a number: every device must then give the same.
       var excuses = false
@@ -116,6 +127,14 @@ final class ShadowTolerance: InterceptingBackend, @unchecked Sendable {
       for (place, scale) in scales.enumerated() where scale.isFinite || (scale > 0 && excuses) {
         result[output][place] += bound * scale * Self.unit
       }
+    }
+  }
+
+  /// Allows what is not finite to be in more places than the reference has it, never in fewer.
+  private func excuseSpreading(_ output: Int) {
+    let found = suspects[output]
+    for place in found.indices.indices where !found.got[place].isFinite {
+      result[output][place] = .infinity
     }
   }
 

@@ -30,11 +30,35 @@ extension ShadowTolerance {
     into y: NDArray
   ) throws(DeviceError) {
     let inputs = [x, filter, epilogue.bias].compactMap { $0 }
+    sharesTiles = geometry.allowsMinimalFiltering
     try intercept(.convolution2D, method: #function, inputs: inputs, outputs: [y]) {
       (device, inputs, outputs) throws(DeviceError) in
       try device.convolution2D(
         inputs[0], filter: inputs[1], geometry, Epilogue(bias: inputs.dropFirst(2).first),
         into: outputs[0])
+    }
+  }
+
+  func convolution2DInputGradient(
+    upstream dy: NDArray, filter: NDArray, _ geometry: Convolution2DGeometry, into dx: NDArray
+  ) throws(DeviceError) {
+    sharesTiles = geometry.allowsMinimalFiltering
+    try intercept(.convolution2D, method: #function, inputs: [dy, filter], outputs: [dx]) {
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.convolution2DInputGradient(
+        upstream: inputs[0], filter: inputs[1], geometry, into: outputs[0])
+    }
+  }
+
+  func convolution2DFilterGradient(
+    _ x: NDArray, upstream dy: NDArray, _ geometry: Convolution2DGeometry,
+    into dfilter: NDArray
+  ) throws(DeviceError) {
+    sharesTiles = geometry.allowsMinimalFiltering
+    try intercept(.convolution2D, method: #function, inputs: [x, dy], outputs: [dfilter]) {
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.convolution2DFilterGradient(
+        inputs[0], upstream: inputs[1], geometry, into: outputs[0])
     }
   }
 

@@ -12,14 +12,16 @@ struct EquityFindings {
   let plans: EquityPlans
   private let deep: ScaledNetwork
   let recurrentEpochs: Int
+  private let deepEpochs: Int
   var findings = StudyFindings()
 
   init(
-    _ data: TrialData, epochs: Int, recurrentEpochs: Int, depth: Int,
+    _ data: TrialData, epochs: Int, recurrentEpochs: Int, deepEpochs: Int, depth: Int,
     progress: TrialProgress
   ) throws {
     self.data = data
     self.recurrentEpochs = recurrentEpochs
+    self.deepEpochs = deepEpochs
     plans = EquityPlans(
       epochs: epochs, scaled: ScaledNetwork(depth: depth, width: 32), data: data,
       group: "\(depth) relu layers out of scale")
@@ -229,7 +231,7 @@ struct EquityFindings {
   private mutating func fiftyLayers(_ progress: TrialProgress) throws {
     var trials: [Trial] = []
     let plans = EquityPlans(
-      epochs: 2 * plans.epochs, scaled: deep, data: data, group: "50 relu layers out of scale")
+      epochs: deepEpochs, scaled: deep, data: data, group: "50 relu layers out of scale")
     for plan in try plans.remedies().prefix(3) {
       progress.begin("50 layers, \(plan.name)")
       var plan = plan
