@@ -123,6 +123,8 @@ __kernel void pooling2d_max_gradient(
   const int h = row % g.height;
   const int2 rows = windows_over(h, g.stride_height, g.pad_top, g.window_height, g.out_height);
   const size_t image = row / g.height * g.out_height;
+  const size_t count = get_global_size(1) * g.width * g.channels;
+  const bool past = g.channels % 8 == 0 && keel_goes_past(dx, count);
   for (cell_walk walk = walk_over(g.width, g.channels); walk.left > 0; advance(&walk)) {
     const int w = walk.pixel;
     const uint c = min(walk.part * KEEL_WIDTH, g.channels - KEEL_WIDTH);
@@ -138,7 +140,7 @@ __kernel void pooling2d_max_gradient(
         sum += select((floats)(0.0f), keel_load(dy + from), won);
       }
     }
-    keel_store(sum, dx + (row * g.width + w) * g.channels + c);
+    keel_put(sum, dx + (row * g.width + w) * g.channels + c, past);
   }
 }
 
@@ -167,6 +169,9 @@ void pooling2d_max_gradient_apart(
   const int top = p * g.stride_height - g.pad_top;
   const int last_row = p + 1 == (int)g.out_height ? (int)g.height : top + g.stride_height;
   const size_t source = get_global_id(0) * g.out_width * g.channels;
+  const size_t count =
+      get_global_size(0) / g.out_height * g.height * g.width * g.channels;
+  const bool past = g.channels % 8 == 0 && keel_goes_past(dx, count);
   for (int h = p == 0 ? 0 : top; h < last_row; ++h) {
     const int u = h - top;
     __global float *to = dx + (image * g.height + h) * g.width * g.channels;
@@ -180,7 +185,7 @@ void pooling2d_max_gradient_apart(
         for (uint start = 0; start < g.channels; start += KEEL_WIDTH) {
           const uint c = min(start, g.channels - KEEL_WIDTH);
           const ints won = keel_to_ints(keel_load(indices + from + c)) == tap;
-          keel_store(select((floats)(0.0f), keel_load(dy + from + c), won), to + c);
+          keel_put(select((floats)(0.0f), keel_load(dy + from + c), won), to + c, past);
         }
       }
     }
@@ -241,6 +246,8 @@ __kernel void pooling2d_average_gradient(
   const int h = row % g.height;
   const int2 rows = windows_over(h, g.stride_height, g.pad_top, g.window_height, g.out_height);
   const size_t image = row / g.height * g.out_height;
+  const size_t count = get_global_size(1) * g.width * g.channels;
+  const bool past = g.channels % 8 == 0 && keel_goes_past(dx, count);
   for (cell_walk walk = walk_over(g.width, g.channels); walk.left > 0; advance(&walk)) {
     const int w = walk.pixel;
     const uint c = min(walk.part * KEEL_WIDTH, g.channels - KEEL_WIDTH);
@@ -255,6 +262,6 @@ __kernel void pooling2d_average_gradient(
         sum += keel_load(dy + ((image + p) * g.out_width + q) * g.channels + c) / pixels;
       }
     }
-    keel_store(sum, dx + (row * g.width + w) * g.channels + c);
+    keel_put(sum, dx + (row * g.width + w) * g.channels + c, past);
   }
 }

@@ -101,8 +101,27 @@ typedef uchar uchars;
 typedef KEEL_JOIN(float, KEEL_WIDTH) floats;
 typedef KEEL_JOIN(int, KEEL_WIDTH) ints;
 typedef KEEL_JOIN(uchar, KEEL_WIDTH) uchars;
+#if KEEL_WIDTH == 16 && KEEL_GROUP == 1
+#define KEEL_OVERLOAD __attribute__((overloadable)) static inline
+typedef int16 __attribute__((aligned(4))) keel_any16i;
+typedef uchar16 __attribute__((aligned(1))) keel_any16c;
+KEEL_OVERLOAD float16 keel_load(__global const float *p) { return *(__global const keel_any16 *)p; }
+KEEL_OVERLOAD float16 keel_load(const float *p) { return *(const keel_any16 *)p; }
+KEEL_OVERLOAD int16 keel_load(__global const int *p) { return *(__global const keel_any16i *)p; }
+KEEL_OVERLOAD uchar16 keel_load(__global const uchar *p)
+{
+  return *(__global const keel_any16c *)p;
+}
+KEEL_OVERLOAD void keel_store(const float16 v, __global float *p) { *(__global keel_any16 *)p = v; }
+KEEL_OVERLOAD void keel_store(const float16 v, float *p) { *(keel_any16 *)p = v; }
+KEEL_OVERLOAD void keel_store(const uchar16 v, __global uchar *p)
+{
+  *(__global keel_any16c *)p = v;
+}
+#else
 #define keel_load(p) KEEL_JOIN(vload, KEEL_WIDTH)(0, p)
 #define keel_store(v, p) KEEL_JOIN(vstore, KEEL_WIDTH)(v, 0, p)
+#endif
 #define keel_to_ints KEEL_JOIN(convert_int, KEEL_WIDTH)
 #define keel_to_uchars KEEL_JOIN(convert_uchar, KEEL_WIDTH)
 #else
@@ -119,6 +138,38 @@ typedef KEEL_JOIN(uchar, KEEL_WIDTH) uchars;
 #define KEEL_LANE ((uint)get_local_id(0))
 #define keel_load_aligned(p) (*(__global const floats *)(p))
 #define keel_store_aligned(v, p) (*(__global floats *)(p) = (v))
+#endif
+
+// Stores past the caches. A plain store of a whole line first reads it from memory; what is too
+// large to be still in a cache when it is read next need not come into one. Worth a third of the
+// time of a copy on CPU-class devices; elsewhere a plain store. Not for a result that is written
+// over its input: that is in a cache. Drivers end a kernel with locked operations, which wait for
+// such stores.
+#define KEEL_PAST_ELEMENTS (1u << 22)
+#if KEEL_WIDTH == 16 && KEEL_GROUP == 1 && defined(__has_builtin)
+#if __has_builtin(__builtin_nontemporal_store)
+#define KEEL_STORES_PAST 1
+#endif
+#endif
+#ifdef KEEL_STORES_PAST
+// Whether vectors of a row at p, of a result of `count` elements, go past the caches: such stores
+// want addresses that are multiples of 32 bytes.
+static inline bool keel_goes_past(__global const float *p, const size_t count)
+{
+  return count >= KEEL_PAST_ELEMENTS && ((size_t)p & 31) == 0;
+}
+static inline void keel_put(const floats v, __global float *p, const bool past)
+{
+  if (past) {
+    __builtin_nontemporal_store(v.lo, (__global float8 *)p);
+    __builtin_nontemporal_store(v.hi, (__global float8 *)(p + 8));
+  } else {
+    keel_store(v, p);
+  }
+}
+#else
+#define keel_goes_past(p, count) ((void)(p), (void)(count), false)
+#define keel_put(v, p, past) ((void)(past), keel_store_aligned(v, p))
 #endif
 
 // The activation of a vector, as keel_activation of each element.
@@ -168,6 +219,20 @@ static inline void keel_store_part(
 }
 #endif
 
+// keel_put of elements i ..< min(i + KEEL_WIDTH, count).
+static inline void keel_put_part(
+    const floats v, __global float *p, const uint i, const uint count, const bool past)
+{
+  if (i + KEEL_WIDTH > count) {
+    keel_store_part(v, p, i, count);
+  } else {
+    keel_put(v, p + i, past);
+  }
+}
+
+// The larger of each pair of elements, b where that is no number: for sums that will find it.
+static inline floats keel_larger(const floats a, const floats b) { return a > b ? a : b; }
+
 static inline floats keel_maximums(const floats a, const floats b)
 {
   // A NaN in a fails both tests and stays; one in b is taken.
@@ -195,13 +260,12 @@ static inline float keel_sum_across(const floats v)
 #endif
 }
 
-// The largest element of one vector, NaN if there is one.
-static inline float keel_maximum_across(const floats v)
+// The largest number of one vector, as keel_larger.
+static inline float keel_larger_across(const floats v)
 {
 #if KEEL_WIDTH == 1
   return v;
 #else
-  if (any(v != v)) return NAN;
 #if KEEL_WIDTH == 16
   const float8 eight = max(v.lo, v.hi);
   const float4 four = max(eight.lo, eight.hi);
@@ -215,6 +279,15 @@ static inline float keel_maximum_across(const floats v)
   const float2 two = max(four.lo, four.hi);
   return max(two.x, two.y);
 #endif
+}
+
+// The largest element of one vector, NaN if there is one.
+static inline float keel_maximum_across(const floats v)
+{
+#if KEEL_WIDTH > 1
+  if (any(v != v)) return NAN;
+#endif
+  return keel_larger_across(v);
 }
 
 // sum += x with what rounding lost carried in `rest` (Kahan, 1965): the error of a long sum does
@@ -303,32 +376,57 @@ static inline uint4 keel_philox(const uint block, const uint4 key_and_step, cons
   return counter;
 }
 
-// Eight blocks from `block` on at once, their 32 words in order: each 32-bit word sits in a lane
-// of 64, where CPUs multiply without loss.
+// The words of blocks `block` + 8 j ..< `block` + 8 j + 8, j < count (1 or 2), in order: 32 of them
+// in words[2 * j] and words[2 * j + 1]. Each 32-bit word sits in the low half of a lane of 64, where
+// CPUs multiply without loss. What a round leaves in the high halves is not cleared but never
+// read: the masks in front of the products cost nothing. Two chains at once hide the latency of
+// the products.
+static inline void keel_philox_many(
+    const uint block, const uint4 key_and_step, const uint stream, uint16 *words,
+    const uint count)
+{
+  const ulong mask = 0xFFFFFFFFul;
+  ulong8 a[2], b[2], c[2], d[2];
+#pragma unroll
+  for (uint j = 0; j < count; ++j) {
+    a[j] = convert_ulong8((uint8)(block + 8 * j) + (uint8)(0, 1, 2, 3, 4, 5, 6, 7));
+    b[j] = (ulong8)(stream);
+    c[j] = (ulong8)(key_and_step.z);
+    d[j] = (ulong8)(key_and_step.w);
+  }
+  uint2 key = key_and_step.xy;
+#pragma unroll
+  for (uint round = 0; round < 10; ++round) {
+#pragma unroll
+    for (uint j = 0; j < count; ++j) {
+      const ulong8 first = (a[j] & mask) * (ulong)0xD2511F53u;
+      const ulong8 second = (c[j] & mask) * (ulong)0xCD9E8D57u;
+      a[j] = (second >> 32) ^ b[j] ^ (ulong)key.x;
+      b[j] = second;
+      c[j] = (first >> 32) ^ d[j] ^ (ulong)key.y;
+      d[j] = first;
+    }
+    key += (uint2)(0x9E3779B9u, 0xBB67AE85u);
+  }
+#pragma unroll
+  for (uint j = 0; j < count; ++j) {
+    const uint16 ab = as_uint16((a[j] & mask) | (b[j] << 32));
+    const uint16 cd = as_uint16((c[j] & mask) | (d[j] << 32));
+    words[2 * j] = (uint16)(
+        ab.s01, cd.s01, ab.s23, cd.s23, ab.s45, cd.s45, ab.s67, cd.s67);
+    words[2 * j + 1] = (uint16)(
+        ab.s89, cd.s89, ab.sab, cd.sab, ab.scd, cd.scd, ab.sef, cd.sef);
+  }
+}
+
+// Eight blocks, their 32 words in order.
 static inline void keel_philox_eight(
     const uint block, const uint4 key_and_step, const uint stream, uint16 *low, uint16 *high)
 {
-  const ulong mask = 0xFFFFFFFFul;
-  ulong8 a = (convert_ulong8((uint8)(block)) + (ulong8)(0, 1, 2, 3, 4, 5, 6, 7)) & mask;
-  ulong8 b = (ulong8)(stream);
-  ulong8 c = (ulong8)(key_and_step.z);
-  ulong8 d = (ulong8)(key_and_step.w);
-  uint2 key = key_and_step.xy;
-  for (uint round = 0; round < 10; ++round) {
-    const ulong8 first = a * (ulong)0xD2511F53u;
-    const ulong8 second = c * (ulong)0xCD9E8D57u;
-    a = (second >> 32) ^ b ^ (ulong)key.x;
-    b = second & mask;
-    c = (first >> 32) ^ d ^ (ulong)key.y;
-    d = first & mask;
-    key += (uint2)(0x9E3779B9u, 0xBB67AE85u);
-  }
-  const uint16 ab = as_uint16(a | (b << 32));
-  const uint16 cd = as_uint16(c | (d << 32));
-  *low = (uint16)(
-      ab.s01, cd.s01, ab.s23, cd.s23, ab.s45, cd.s45, ab.s67, cd.s67);
-  *high = (uint16)(
-      ab.s89, cd.s89, ab.sab, cd.sab, ab.scd, cd.scd, ab.sef, cd.sef);
+  uint16 words[2];
+  keel_philox_many(block, key_and_step, stream, words, 1);
+  *low = words[0];
+  *high = words[1];
 }
 
 #endif

@@ -4,12 +4,24 @@
 #ifndef TYPE
 #define TYPE uint
 #endif
+// Whether elements are four bytes, which keel_put can store past the caches.
+#define FOUR_BYTES_uint 1
 #if KEEL_WIDTH == 1
 #define LOAD(p) (*(p))
-#define STORE(v, p) (*(p) = (v))
+#define STORE(v, p, past) ((void)(past), *(p) = (v))
+#elif KEEL_WIDTH == 16
+// A vector that starts at any element; see keel_any16 in the prelude.
+#define VECTOR KEEL_JOIN(TYPE, 16)
+typedef VECTOR __attribute__((aligned(sizeof(TYPE)))) any_vector;
+#define LOAD(p) (*(__global const any_vector *)(p))
+#if KEEL_JOIN(FOUR_BYTES_, TYPE)
+#define STORE(v, p, past) keel_put(as_float16(v), (__global float *)(p), past)
+#else
+#define STORE(v, p, past) ((void)(past), *(__global any_vector *)(p) = (v))
+#endif
 #else
 #define LOAD(p) KEEL_JOIN(vload, KEEL_WIDTH)(0, p)
-#define STORE(v, p) KEEL_JOIN(vstore, KEEL_WIDTH)(v, 0, p)
+#define STORE(v, p, past) ((void)(past), KEEL_JOIN(vstore, KEEL_WIDTH)(v, 0, p))
 #endif
 // How many axes enclose the innermost: 0 to 7.
 #ifndef OUTER
@@ -85,8 +97,9 @@ __kernel void strided_copy_rows(
   for (size_t row = start_row; row < end_row; ++row) {
     __global const TYPE *from = x + x_offset + keel_place((uint)row, extents, x_strides);
     __global TYPE *to = y + y_offset + keel_place((uint)row, extents, y_strides);
+    const bool past = keel_goes_past((__global const float *)(to + first), rows * columns);
     size_t i = first;
-    for (; i + KEEL_WIDTH <= end; i += KEEL_WIDTH) STORE(LOAD(from + i), to + i);
+    for (; i + KEEL_WIDTH <= end; i += KEEL_WIDTH) STORE(LOAD(from + i), to + i, past);
 #if KEEL_WIDTH > 1
     for (; i < end; ++i) to[i] = from[i];
 #endif
@@ -130,20 +143,19 @@ __kernel void strided_copy_elements(
   }
 }
 
-#if KEEL_GROUP == 1
+#if KEEL_GROUP == 1 && KEEL_WIDTH == 16
 
 // Four rounds of this, on rows r and r + 8, turn a tile of 16 x 16: each round moves one bit of
 // the row's number to the column's.
-#define VECTOR16 KEEL_JOIN(TYPE, 16)
 #define LOW(a, b) \
-  ((VECTOR16)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3, \
-              a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7, b.s7))
+  ((VECTOR)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3, \
+            a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7, b.s7))
 #define HIGH(a, b) \
-  ((VECTOR16)(a.s8, b.s8, a.s9, b.s9, a.sa, b.sa, a.sb, b.sb, \
-              a.sc, b.sc, a.sd, b.sd, a.se, b.se, a.sf, b.sf))
+  ((VECTOR)(a.s8, b.s8, a.s9, b.s9, a.sa, b.sa, a.sb, b.sb, \
+            a.sc, b.sc, a.sd, b.sd, a.se, b.se, a.sf, b.sf))
 #define PAIR(to, from, n, low, high) \
-  const VECTOR16 to##low = LOW(from##n, KEEL_JOIN(from, EIGHT_##n)); \
-  const VECTOR16 to##high = HIGH(from##n, KEEL_JOIN(from, EIGHT_##n));
+  const VECTOR to##low = LOW(from##n, KEEL_JOIN(from, EIGHT_##n)); \
+  const VECTOR to##high = HIGH(from##n, KEEL_JOIN(from, EIGHT_##n));
 #define EIGHT_0 8
 #define EIGHT_1 9
 #define EIGHT_2 10
@@ -159,32 +171,34 @@ __kernel void strided_copy_elements(
 #define SIXTEEN(DO) \
   DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) \
   DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15)
-// A vector that starts at any element; see keel_any16 in the prelude.
-typedef VECTOR16 __attribute__((aligned(sizeof(TYPE)))) any16;
 
 static inline void turn(
-    __global const TYPE *from, const long x_step, __global TYPE *to, const long y_step)
+    __global const TYPE *from, const long x_step, __global TYPE *to, const long y_step,
+    const bool past)
 {
-#define READ(n) const VECTOR16 a##n = *(__global const any16 *)(from + n * x_step);
+#define READ(n) const VECTOR a##n = LOAD(from + n * x_step);
   SIXTEEN(READ)
   ROUND(b, a)
   ROUND(c, b)
   ROUND(d, c)
   ROUND(e, d)
-#define WRITE(n) *(__global any16 *)(to + n * y_step) = e##n;
+#define WRITE(n) STORE(e##n, to + n * y_step, past);
   SIXTEEN(WRITE)
 }
 
 // strided_copy_transpose — y[to(b) + r * y_step + c] = x[from(b) + r + c * x_step].
 //
 // Buffers    x, y: any; patterns of the enclosing index b as extents and strides.
-// Work       one work-item per block of BLOCK x BLOCK: item = (b, block row, block column).
-// Requires   nothing; any local size.
+// Work       one work-item per block of BLOCK_ROWS x BLOCK_COLUMNS: item = (b, block row, block
+//            column).
+// Requires   the items of the blocks and no more; any local size.
 // Numerics   exact.
 // Launched   Sources/KeelOpenCL/OpenCLStridedCopy.swift
 // Checked    Sources/KeelCases/StridedCopyCases.swift
-// Why        tiles of 16 x 16 turn in registers; a block of several keeps to few pages at a time.
-#define BLOCK 64
+// Why        tiles of 16 x 16 turn in registers; x is read along r in runs of a KiB, as prefetchers
+//            like it, and y written in whole lines.
+#define BLOCK_ROWS 256
+#define BLOCK_COLUMNS 32
 __kernel void strided_copy_transpose(
     __global const TYPE *restrict x,
     __global TYPE *restrict y,
@@ -199,21 +213,23 @@ __kernel void strided_copy_transpose(
     const int y_step)
 {
   const size_t item = get_global_id(0);
-  const uint across = (columns + BLOCK - 1) / BLOCK;
-  const uint down = (rows + BLOCK - 1) / BLOCK;
-  const uint first_c = (uint)(item % across) * BLOCK;
-  const uint first_r = (uint)(item / across % down) * BLOCK;
+  const uint across = (columns + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
+  const uint down = (rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+  const uint first_c = (uint)(item % across) * BLOCK_COLUMNS;
+  const uint first_r = (uint)(item / across % down) * BLOCK_ROWS;
   const uint b = (uint)(item / across / down);
   __global const TYPE *from = x + x_offset + keel_place(b, extents, x_strides);
   __global TYPE *to = y + y_offset + keel_place(b, extents, y_strides);
-  const uint end_r = min(rows, first_r + BLOCK);
-  const uint end_c = min(columns, first_c + BLOCK);
-  for (uint r = first_r; r < end_r; r += 16) {
-    for (uint c = first_c; c < end_c; c += 16) {
+  const uint end_r = min(rows, first_r + BLOCK_ROWS);
+  const uint end_c = min(columns, first_c + BLOCK_COLUMNS);
+  const size_t count = get_global_size(0) / across / down * rows * columns;
+  const bool past = y_step % 8 == 0 && keel_goes_past((__global const float *)to, count);
+  for (uint c = first_c; c < end_c; c += 16) {
+    for (uint r = first_r; r < end_r; r += 16) {
       __global const TYPE *source = from + r + (long)c * x_step;
       __global TYPE *target = to + (long)r * y_step + c;
       if (r + 16 <= end_r && c + 16 <= end_c) {
-        turn(source, x_step, target, y_step);
+        turn(source, x_step, target, y_step, past);
         continue;
       }
       const uint height = min(16u, end_r - r);
@@ -227,7 +243,7 @@ __kernel void strided_copy_transpose(
   }
 }
 
-#else
+#elif KEEL_GROUP > 1
 
 // strided_copy_transpose_team — the same, by teams of 16 x 16 work-items.
 //

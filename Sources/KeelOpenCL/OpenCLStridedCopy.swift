@@ -65,16 +65,16 @@ extension OpenCLBackend: StridedCopyBackend {
     _ operands: CopyOperands, _ outer: [CopyAxis], lines: CopyAxis, across: CopyAxis
   ) throws(DeviceError) {
     let batch = outer.reduce(1) { $0 * $1.extent }
-    // BLOCK of the kernel, or the side of a team's tile.
-    let side = isCPUClass ? 64 : 16
-    let tiles = batch * ceilDivide(lines.extent, side) * ceilDivide(across.extent, side)
+    // BLOCK_ROWS and BLOCK_COLUMNS of the kernel, or the side of a team's tile.
+    let (height, width) = isCPUClass ? (256, 32) : (16, 16)
+    let tiles = batch * ceilDivide(lines.extent, height) * ceilDivide(across.extent, width)
     let pattern = CopyPattern(outer)
     let (rows, columns) = (UInt32(lines.extent), UInt32(across.extent))
     let (sourceStep, destinationStep) = (Int32(across.source), Int32(lines.destination))
     if isCPUClass {
       try launch(
         "strided_copy_transpose", from: .stridedCopy,
-        options: operands.options(outer, ["KEEL_GROUP=1"]), grid: .tiles(tiles), operands,
+        options: operands.options(outer, ["KEEL_WIDTH=16"]), grid: .tiles(tiles), operands,
         pattern, rows, columns, sourceStep, destinationStep)
     } else {
       try launch(
