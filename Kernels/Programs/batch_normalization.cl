@@ -1,31 +1,33 @@
 // Normalisation of each channel over all rows, and its inference form; the gradient is
 // batch_normalization_gradient.cl.
 //
-// Statistics come from chunks of rows: within a chunk two passes (the second one out of cache),
-// between chunks Chan's merge (Chan, Golub, LeVeque, 1979). Both work on differences, and the mean
-// is a pair high + low: a mean a million times the deviation does no harm.
+// Statistics come from chunks of rows, between chunks by Chan's merge (Chan, Golub, LeVeque, 1979).
+// All of it works on differences, and the mean is a pair high + low: a mean a million times the
+// deviation does no harm.
 //
-// The lanes of a team form `lanes` columns of KEEL_WIDTH channels and KEEL_GROUP / lanes rows. On
-// CPU-class devices a team is one work-item that holds SPAN vectors of channels; the last vectors
-// start early where the channels do not divide: some are then computed twice, alike.
-#ifndef SPAN
-#define SPAN 1
-#endif
-#if SPAN < 1 || SPAN > 4
-#error "SPAN must lie between 1 and 4"
-#endif
+// On CPU-class devices a team is one work-item that walks rows from end to end, MOST vectors of
+// channels at a time; the last vector starts early where KEEL_WIDTH does not divide the channels:
+// some are then computed twice, alike. On GPUs the lanes of a team form `lanes` columns of
+// KEEL_WIDTH channels and KEEL_GROUP / lanes rows.
+#define MOST 64
+// The first channel of vector v of a tile.
+#define FIRST_OF(v) min(tile + (v) * KEEL_WIDTH, channels - KEEL_WIDTH)
+
+#if KEEL_GROUP == 1
 
 // batch_normalization_statistics — mean and sum of squared distances of each chunk of rows.
 //
 // Buffers    x: rows x channels; partial: chunks x 3 x channels: mean, its low part, the sum.
-// Work       axis 0 = team, taking every get_num_groups(0)-th tile of channels; axis 1 = chunk.
-// Requires   local size KEEL_GROUP x 1; channels a multiple of KEEL_WIDTH, or at least
-//            KEEL_WIDTH * SPAN with KEEL_GROUP 1; SPAN 1 unless KEEL_GROUP is 1.
-// Numerics   differences to the first row, then to the mean, the sum corrected by their own mean.
+// Work       axis 0 = one work-item, axis 1 = chunk.
+// Requires   channels >= KEEL_WIDTH.
+// Numerics   sums of the differences d to an origin and of d * d. The origin is the mean of the
+//            chunk's first eight rows, so the squares are at most chunk / 8 times what is left of
+//            them when the mean is taken off: no cancellation beyond that.
 // Launched   Sources/KeelOpenCL/OpenCLBatchNormalization.swift
 // Checked    Sources/KeelCases/BatchNormalizationCases.swift
-// Why        x crosses the memory bus once: a chunk stays in cache for its second pass.
-__kernel __attribute__((reqd_work_group_size(KEEL_GROUP, 1, 1)))
+// Why        one pass over x in the order of memory; four rows at a time share what is read and
+//            written of the sums.
+__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void batch_normalization_statistics(
     __global const float *restrict x,
     __global float *restrict partial,
@@ -34,52 +36,113 @@ void batch_normalization_statistics(
     const uint chunk,
     const uint lanes)
 {
+  (void)lanes;
+  const uint first = get_global_id(1) * chunk;
+  const uint last = min(first + chunk, rows);
+  const float count = last - first;
+  const uint sample = min(first + 8, last);
+  __global float *to = partial + get_global_id(1) * 3 * channels;
+  for (uint tile = 0; tile < channels; tile += MOST * KEEL_WIDTH) {
+    const uint own = min(channels - tile, (uint)(MOST * KEEL_WIDTH));
+    const uint vectors = (own + KEEL_WIDTH - 1) / KEEL_WIDTH;
+    floats origin[MOST], sum[MOST], square[MOST];
+    for (uint v = 0; v < vectors; ++v) {
+      __global const float *from = x + (size_t)first * channels + FIRST_OF(v);
+      const floats start = keel_load(from);
+      floats rest = (floats)(0.0f);
+      for (uint r = first + 1; r < sample; ++r) {
+        from += channels;
+        rest += keel_load(from) - start;
+      }
+      origin[v] = start + rest / (float)(sample - first);
+      sum[v] = square[v] = (floats)(0.0f);
+    }
+    uint r = first;
+    for (; r + 4 <= last; r += 4) {
+      __global const float *from = x + (size_t)r * channels;
+      for (uint v = 0; v < vectors; ++v) {
+        __global const float *here = from + FIRST_OF(v);
+        const floats a = keel_load(here) - origin[v];
+        const floats b = keel_load(here + channels) - origin[v];
+        const floats c = keel_load(here + 2 * (size_t)channels) - origin[v];
+        const floats d = keel_load(here + 3 * (size_t)channels) - origin[v];
+        sum[v] += (a + b) + (c + d);
+        square[v] += fma(a, a, b * b) + fma(c, c, d * d);
+      }
+    }
+    for (; r < last; ++r) {
+      for (uint v = 0; v < vectors; ++v) {
+        const floats a = keel_load(x + (size_t)r * channels + FIRST_OF(v)) - origin[v];
+        sum[v] += a;
+        square[v] = fma(a, a, square[v]);
+      }
+    }
+    for (uint v = 0; v < vectors; ++v) {
+      const floats rest = sum[v] / count;
+      const floats center = origin[v] + rest;
+      const floats squares = square[v] - sum[v] * rest;
+      keel_store(center, to + FIRST_OF(v));
+      keel_store(rest - (center - origin[v]), to + channels + FIRST_OF(v));
+      // Rounding may leave less than nothing of rows that are all alike; a NaN stays.
+      keel_store(squares < 0.0f ? (floats)(0.0f) : squares, to + 2 * channels + FIRST_OF(v));
+    }
+  }
+}
+
+#else
+
+// batch_normalization_statistics_team — the same by teams.
+//
+// Buffers    as batch_normalization_statistics.
+// Work       axis 0 = team, taking every get_num_groups(0)-th tile of channels; axis 1 = chunk.
+// Requires   local size KEEL_GROUP x 1; channels a multiple of KEEL_WIDTH.
+// Numerics   differences to the first row, then to the mean, the sum corrected by their own mean.
+// Launched   Sources/KeelOpenCL/OpenCLBatchNormalization.swift
+// Checked    Sources/KeelCases/BatchNormalizationCases.swift
+// Why        x crosses the memory bus once: a chunk stays in cache for its second pass.
+__kernel __attribute__((reqd_work_group_size(KEEL_GROUP, 1, 1)))
+void batch_normalization_statistics_team(
+    __global const float *restrict x,
+    __global float *restrict partial,
+    const uint rows,
+    const uint channels,
+    const uint chunk,
+    const uint lanes)
+{
   __local floats scratch[KEEL_GROUP];
-  const uint width = lanes * KEEL_WIDTH * SPAN;
+  const uint width = lanes * KEEL_WIDTH;
   const uint first = get_global_id(1) * chunk;
   const uint last = min(first + chunk, rows);
   const float count = last - first;
   const uint row = first + KEEL_LANE / lanes;
   for (uint tile = get_group_id(0) * width; tile < channels; tile += get_num_groups(0) * width) {
-    uint c = tile + KEEL_LANE % lanes * KEEL_WIDTH;
-    if (KEEL_GROUP == 1) c = min(c, channels - KEEL_WIDTH * SPAN);
+    const uint c = tile + KEEL_LANE % lanes * KEEL_WIDTH;
     const uint end = c < channels ? last : 0;
-    floats origin[SPAN], sum[SPAN], square[SPAN];
-    for (uint j = 0; j < SPAN; ++j) {
-      sum[j] = origin[j] = (floats)(0.0f);
-      if (end) origin[j] = keel_load_aligned(x + (size_t)first * channels + c + j * KEEL_WIDTH);
-    }
+    floats origin = (floats)(0.0f), sum = (floats)(0.0f), square = (floats)(0.0f);
+    if (end) origin = keel_load_aligned(x + (size_t)first * channels + c);
     for (uint r = row; r < end; r += KEEL_GROUP / lanes) {
-      __global const float *from = x + (size_t)r * channels + c;
-      for (uint j = 0; j < SPAN; ++j) {
-        sum[j] += keel_load_aligned(from + j * KEEL_WIDTH) - origin[j];
-      }
+      sum += keel_load_aligned(x + (size_t)r * channels + c) - origin;
     }
-    for (uint j = 0; j < SPAN; ++j) {
-      origin[j] += keel_team_sums(sum[j], scratch, lanes) / count;
-      sum[j] = square[j] = (floats)(0.0f);
-    }
+    origin += keel_team_sums(sum, scratch, lanes) / count;
+    sum = (floats)(0.0f);
     for (uint r = row; r < end; r += KEEL_GROUP / lanes) {
-      __global const float *from = x + (size_t)r * channels + c;
-      for (uint j = 0; j < SPAN; ++j) {
-        const floats distance = keel_load_aligned(from + j * KEEL_WIDTH) - origin[j];
-        sum[j] += distance;
-        square[j] += distance * distance;
-      }
+      const floats distance = keel_load_aligned(x + (size_t)r * channels + c) - origin;
+      sum += distance;
+      square += distance * distance;
     }
-    for (uint j = 0; j < SPAN; ++j) {
-      const floats total = keel_team_sums(sum[j], scratch, lanes);
-      const floats squares = keel_team_sums(square[j], scratch, lanes);
-      if (row != first || !end) continue;
-      const floats rest = total / count;
-      const floats center = origin[j] + rest;
-      __global float *to = partial + get_global_id(1) * 3 * channels + c + j * KEEL_WIDTH;
-      keel_store_aligned(center, to);
-      keel_store_aligned(rest - (center - origin[j]), to + channels);
-      keel_store_aligned(squares - total * rest, to + 2 * channels);
-    }
+    const floats total = keel_team_sums(sum, scratch, lanes);
+    const floats squares = keel_team_sums(square, scratch, lanes);
+    if (row != first || !end) continue;
+    const floats rest = total / count;
+    const floats center = origin + rest;
+    __global float *to = partial + get_global_id(1) * 3 * channels + c;
+    keel_store_aligned(center, to);
+    keel_store_aligned(rest - (center - origin), to + channels);
+    keel_store_aligned(squares - total * rest, to + 2 * channels);
   }
 }
+
+#endif
 
 // batch_normalization_merge — statistics of all rows from those of the chunks, the running
 // statistics, and what the normalisation multiplies and adds.
@@ -194,10 +257,22 @@ void batch_normalization_apply(
 {
 #if KEEL_GROUP == 1
   const uint first = get_global_id(0) * run;
-  for (uint r = first; r < min(first + run, rows); ++r) {
+  const uint last = min(first + run, rows);
+  const bool past = channels % 8 == 0 && keel_goes_past(y, (size_t)rows * channels);
+  for (uint r = first; r < last; r += 4) {
+    const uint count = min(4u, last - r);
     for (uint start = 0; start < channels; start += KEEL_WIDTH) {
       const uint c = min(start, channels - KEEL_WIDTH);
-      const size_t i = (size_t)r * channels + c;
+      const floats center = keel_load(mean + c);
+      const floats scale = keel_load(factors + c);
+      const floats shift = keel_load(factors + channels + c);
+      size_t i = (size_t)r * channels + c;
+      for (uint k = 0; k < count; ++k, i += channels) {
+        const floats z = (keel_load(x + i) - center) * scale + shift;
+        keel_put(keel_activations(z, activation, parameter), y + i, past);
+      }
+    }
+  }
 #else
   const size_t vectors = (size_t)rows * channels / KEEL_WIDTH;
   const size_t first = (size_t)get_group_id(0) * run * KEEL_GROUP + get_local_id(0);
@@ -206,11 +281,11 @@ void batch_normalization_apply(
     if (vector < vectors) {
       const size_t i = vector * KEEL_WIDTH;
       const uint c = i % channels;
-#endif
       const floats distance = keel_load_aligned(x + i) - keel_load_aligned(mean + c);
       const floats z =
           distance * keel_load_aligned(factors + c) + keel_load(factors + channels + c);
       keel_store_aligned(keel_activations(z, activation, parameter), y + i);
     }
   }
+#endif
 }

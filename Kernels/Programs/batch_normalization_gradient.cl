@@ -1,13 +1,9 @@
 // The gradient of batch normalisation; the forward half is batch_normalization.cl.
 //
-// Lanes, tiles and SPAN as there: the lanes of a team form `lanes` columns of KEEL_WIDTH channels
-// and KEEL_GROUP / lanes rows.
-#ifndef SPAN
-#define SPAN 1
-#endif
-#if SPAN < 1 || SPAN > 4
-#error "SPAN must lie between 1 and 4"
-#endif
+// Lanes and tiles as there.
+#define MOST 64
+// The first channel of vector v of a tile.
+#define FIRST_OF(v) min(tile + (v) * KEEL_WIDTH, channels - KEEL_WIDTH)
 
 // dy[i] * activation'(y[i]); y is read only where there is an activation.
 static inline floats gradient_below(
@@ -28,6 +24,8 @@ static inline floats gradient_below(
   }
 }
 
+#if KEEL_GROUP == 1
+
 // batch_normalization_gradient_sums — per chunk of rows the sums of dz * h and of dz,
 // dz = dy * activation'(y), h = (x - mean) * inverse.
 //
@@ -35,11 +33,11 @@ static inline floats gradient_below(
 //            partial: chunks x 2 x channels.
 // Work       as batch_normalization_statistics.
 // Requires   as batch_normalization_statistics.
-// Numerics   rows of a lane in ascending order, lanes in a tree; the factor inverse comes last.
+// Numerics   four rows by halves, then one after the other; the factor inverse comes last.
 // Launched   Sources/KeelOpenCL/OpenCLBatchNormalization.swift
 // Checked    Sources/KeelCases/BatchNormalizationCases.swift
-// Why        both sums come from one pass over the three arrays.
-__kernel __attribute__((reqd_work_group_size(KEEL_GROUP, 1, 1)))
+// Why        both sums come from one pass over the three arrays in the order of memory.
+__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void batch_normalization_gradient_sums(
     __global const float *restrict x,
     __global const float *restrict y,
@@ -54,38 +52,98 @@ void batch_normalization_gradient_sums(
     const uint activation,
     const float parameter)
 {
+  (void)lanes;
+  const uint first = get_global_id(1) * chunk;
+  const uint last = min(first + chunk, rows);
+  __global float *to = partial + get_global_id(1) * 2 * channels;
+  for (uint tile = 0; tile < channels; tile += MOST * KEEL_WIDTH) {
+    const uint own = min(channels - tile, (uint)(MOST * KEEL_WIDTH));
+    const uint vectors = (own + KEEL_WIDTH - 1) / KEEL_WIDTH;
+    floats product[MOST], sum[MOST];
+    for (uint v = 0; v < vectors; ++v) product[v] = sum[v] = (floats)(0.0f);
+    uint r = first;
+    for (; r + 4 <= last; r += 4) {
+      for (uint v = 0; v < vectors; ++v) {
+        const floats center = keel_load(mean + FIRST_OF(v));
+        const size_t i = (size_t)r * channels + FIRST_OF(v);
+        const size_t j = i + channels, k = j + channels, l = k + channels;
+        const floats a = gradient_below(y, dy, i, activation, parameter);
+        const floats b = gradient_below(y, dy, j, activation, parameter);
+        const floats c = gradient_below(y, dy, k, activation, parameter);
+        const floats d = gradient_below(y, dy, l, activation, parameter);
+        const floats ab = fma(a, keel_load(x + i) - center, b * (keel_load(x + j) - center));
+        const floats cd = fma(c, keel_load(x + k) - center, d * (keel_load(x + l) - center));
+        product[v] += ab + cd;
+        sum[v] += (a + b) + (c + d);
+      }
+    }
+    for (; r < last; ++r) {
+      for (uint v = 0; v < vectors; ++v) {
+        const size_t i = (size_t)r * channels + FIRST_OF(v);
+        const floats dz = gradient_below(y, dy, i, activation, parameter);
+        product[v] = fma(dz, keel_load(x + i) - keel_load(mean + FIRST_OF(v)), product[v]);
+        sum[v] += dz;
+      }
+    }
+    for (uint v = 0; v < vectors; ++v) {
+      keel_store(product[v] * keel_load(inverse + FIRST_OF(v)), to + FIRST_OF(v));
+      keel_store(sum[v], to + channels + FIRST_OF(v));
+    }
+  }
+}
+
+#else
+
+// batch_normalization_gradient_sums_team — the same by teams.
+//
+// Buffers    as batch_normalization_gradient_sums.
+// Work       as batch_normalization_statistics_team.
+// Requires   as batch_normalization_statistics_team.
+// Numerics   rows of a lane in ascending order, lanes in a tree; the factor inverse comes last.
+// Launched   Sources/KeelOpenCL/OpenCLBatchNormalization.swift
+// Checked    Sources/KeelCases/BatchNormalizationCases.swift
+// Why        both sums come from one pass over the three arrays.
+__kernel __attribute__((reqd_work_group_size(KEEL_GROUP, 1, 1)))
+void batch_normalization_gradient_sums_team(
+    __global const float *restrict x,
+    __global const float *restrict y,
+    __global const float *restrict dy,
+    __global const float *restrict mean,
+    __global const float *restrict inverse,
+    __global float *restrict partial,
+    const uint rows,
+    const uint channels,
+    const uint chunk,
+    const uint lanes,
+    const uint activation,
+    const float parameter)
+{
   __local floats scratch[KEEL_GROUP];
-  const uint width = lanes * KEEL_WIDTH * SPAN;
+  const uint width = lanes * KEEL_WIDTH;
   const uint first = get_global_id(1) * chunk;
   const uint last = min(first + chunk, rows);
   const uint row = first + KEEL_LANE / lanes;
   for (uint tile = get_group_id(0) * width; tile < channels; tile += get_num_groups(0) * width) {
-    uint c = tile + KEEL_LANE % lanes * KEEL_WIDTH;
-    if (KEEL_GROUP == 1) c = min(c, channels - KEEL_WIDTH * SPAN);
+    const uint c = tile + KEEL_LANE % lanes * KEEL_WIDTH;
     const uint end = c < channels ? last : 0;
-    floats center[SPAN], product[SPAN], sum[SPAN];
-    for (uint j = 0; j < SPAN; ++j) {
-      center[j] = product[j] = sum[j] = (floats)(0.0f);
-      if (end) center[j] = keel_load_aligned(mean + c + j * KEEL_WIDTH);
-    }
+    floats product = (floats)(0.0f), sum = (floats)(0.0f), center = (floats)(0.0f);
+    if (end) center = keel_load_aligned(mean + c);
     for (uint r = row; r < end; r += KEEL_GROUP / lanes) {
       const size_t from = (size_t)r * channels + c;
-      for (uint j = 0; j < SPAN; ++j) {
-        const floats dz = gradient_below(y, dy, from + j * KEEL_WIDTH, activation, parameter);
-        product[j] += dz * (keel_load_aligned(x + from + j * KEEL_WIDTH) - center[j]);
-        sum[j] += dz;
-      }
+      const floats dz = gradient_below(y, dy, from, activation, parameter);
+      product += dz * (keel_load_aligned(x + from) - center);
+      sum += dz;
     }
-    for (uint j = 0; j < SPAN; ++j) {
-      const floats products = keel_team_sums(product[j], scratch, lanes);
-      const floats sums = keel_team_sums(sum[j], scratch, lanes);
-      if (row != first || !end) continue;
-      __global float *to = partial + get_global_id(1) * 2 * channels + c + j * KEEL_WIDTH;
-      keel_store_aligned(products * keel_load_aligned(inverse + c + j * KEEL_WIDTH), to);
-      keel_store_aligned(sums, to + channels);
-    }
+    const floats products = keel_team_sums(product, scratch, lanes);
+    const floats sums = keel_team_sums(sum, scratch, lanes);
+    if (row != first || !end) continue;
+    __global float *to = partial + get_global_id(1) * 2 * channels + c;
+    keel_store_aligned(products * keel_load_aligned(inverse + c), to);
+    keel_store_aligned(sums, to + channels);
   }
 }
+
+#endif
 
 // batch_normalization_gradient_merge — dgamma and dbeta, and what dx is made of.
 //
@@ -158,10 +216,24 @@ void batch_normalization_gradient(
 {
 #if KEEL_GROUP == 1
   const uint first = get_global_id(0) * run;
-  for (uint r = first; r < min(first + run, rows); ++r) {
+  const uint last = min(first + run, rows);
+  const bool past = channels % 8 == 0 && keel_goes_past(dx, (size_t)rows * channels);
+  for (uint r = first; r < last; r += 4) {
+    const uint count = min(4u, last - r);
     for (uint start = 0; start < channels; start += KEEL_WIDTH) {
       const uint c = min(start, channels - KEEL_WIDTH);
-      const size_t i = (size_t)r * channels + c;
+      const floats center = keel_load(mean + c);
+      const floats scale = keel_load(factors + c);
+      const floats shift = keel_load(factors + channels + c);
+      const floats tilt = keel_load(factors + 2 * channels + c);
+      size_t i = (size_t)r * channels + c;
+      for (uint k = 0; k < count; ++k, i += channels) {
+        const floats dz = gradient_below(y, dy, i, activation, parameter);
+        const floats slope = (keel_load(x + i) - center) * tilt;
+        keel_put(scale * ((dz - shift) - slope), dx + i, past);
+      }
+    }
+  }
 #else
   const size_t vectors = (size_t)rows * channels / KEEL_WIDTH;
   const size_t first = (size_t)get_group_id(0) * run * KEEL_GROUP + get_local_id(0);
@@ -170,7 +242,6 @@ void batch_normalization_gradient(
     if (vector < vectors) {
       const size_t i = vector * KEEL_WIDTH;
       const uint c = i % channels;
-#endif
       const floats dz = gradient_below(y, dy, i, activation, parameter);
       const floats distance = keel_load_aligned(x + i) - keel_load_aligned(mean + c);
       const floats centred = dz - keel_load_aligned(factors + channels + c);
@@ -178,4 +249,5 @@ void batch_normalization_gradient(
       keel_store_aligned(keel_load_aligned(factors + c) * (centred - slope), dx + i);
     }
   }
+#endif
 }

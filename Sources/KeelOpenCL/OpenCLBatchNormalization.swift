@@ -12,8 +12,9 @@ extension OpenCLBackend: BatchNormalizationBackend {
     let partial = try scratch(plan.chunks * 3 * plan.channels)
     let factors = try scratch(2 * plan.channels)
     try launch(
-      "batch_normalization_statistics", from: .batchNormalization, options: plan.options,
-      grid: plan.chunkGrid, x, partial, rows, channels, UInt32(plan.chunk), UInt32(plan.lanes))
+      plan.isTeam ? "batch_normalization_statistics_team" : "batch_normalization_statistics",
+      from: .batchNormalization, options: plan.options, grid: plan.chunkGrid, x, partial, rows,
+      channels, UInt32(plan.chunk), UInt32(plan.lanes))
     try launch(
       "batch_normalization_merge", from: .batchNormalization, options: plan.options,
       grid: plan.mergeGrid, partial, gamma, beta, runningMean, runningVariance, mean,
@@ -48,7 +49,8 @@ extension OpenCLBackend: BatchNormalizationBackend {
     let partial = try scratch(max(1, plan.chunks * 2 * plan.channels))
     let factors = try scratch(3 * plan.channels)
     try launch(
-      "batch_normalization_gradient_sums", source: source, options: plan.options,
+      plan.isTeam ? "batch_normalization_gradient_sums_team" : "batch_normalization_gradient_sums",
+      source: source, options: plan.options,
       grid: plan.chunkGrid, x, y, dy, mean, inverseDeviation, partial, rows, channels,
       UInt32(plan.chunk), UInt32(plan.lanes), UInt32(activation.kernelCode),
       activation.kernelParameter)
@@ -79,6 +81,8 @@ private struct BatchNormalizationPlan {
   let rows: Int
   let channels: Int
   let options: [String]
+  /// Whether work-items share the rows of a chunk.
+  let isTeam: Bool
   /// Rows of a chunk, and how many chunks there are.
   let chunk: Int
   let chunks: Int
@@ -96,19 +100,18 @@ private struct BatchNormalizationPlan {
     self.channels = channels
     let group = device.teamSize
     let width: Int
-    let span: Int
+    isTeam = group > 1
     if device.isCPUClass {
-      // Few widths and spans: each is a program of its own.
+      // Few widths: each is a program of its own.
       width = channels >= 16 ? 16 : channels >= 4 ? 4 : 1
-      span = channels % 32 == 0 ? 2 : 1
       (lanes, mergeLanes) = (1, 1)
-      // A chunk of 128 KiB is still in cache for its second pass.
       chunk = max(1, min(512, 32768 / channels))
-      run = max(1, 8192 / channels)
+      // Long runs, as prefetchers like them, where that leaves runs enough.
+      run = max(1, 8192 / channels, min(32768 / channels, rows / 64))
       chunkGrid = .tiles(1, ceilDivide(rows, chunk))
       elementGrid = .tiles(ceilDivide(rows, run))
     } else {
-      (width, span) = (channels % 4 == 0 ? 4 : 1, 1)
+      width = channels % 4 == 0 ? 4 : 1
       var lanes = 1
       while lanes < group, lanes * width < channels { lanes *= 2 }
       let tile = lanes * width
@@ -122,6 +125,6 @@ private struct BatchNormalizationPlan {
     }
     chunks = ceilDivide(rows, chunk)
     mergeGrid = .groups(ceilDivide(channels, mergeLanes), of: group)
-    options = ["KEEL_WIDTH=\(width)", "KEEL_GROUP=\(group)", "SPAN=\(span)"]
+    options = ["KEEL_WIDTH=\(width)", "KEEL_GROUP=\(group)"]
   }
 }
