@@ -1,7 +1,11 @@
 // Normalisation of each row over its columns, and its gradient.
 //
 // A team takes `run` consecutive rows, one after the other; its lanes share the columns. On
-// CPU-class devices and for short rows on GPUs a team is one work-item.
+// CPU-class devices and for short rows on GPUs a team is one work-item. A lane walks its columns in
+// strips of four vectors, STEP columns apart, then vector by vector; the four of a strip are added
+// by halves before a sum takes them.
+#define STEP (KEEL_GROUP * KEEL_WIDTH)
+#define LAST_STRIP (3 * STEP + KEEL_WIDTH)
 
 // layer_normalization — y[r, c] = (x[r, c] - mean[r]) * inverse[r] * gamma[c] + beta[c],
 // inverse = 1 / sqrt(variance + epsilon).
@@ -31,15 +35,32 @@ __kernel void layer_normalization(
   const uint first = KEEL_TEAM * run;
   for (uint r = first; r < min(first + run, rows); ++r) {
     __global const float *from = x + (size_t)r * columns;
+    __global float *to = y + (size_t)r * columns;
+    const bool past = keel_goes_past(to, (size_t)rows * columns);
     const float origin = from[0];
     floats sums = (floats)(0.0f), lost = (floats)(0.0f);
-    for (uint c = KEEL_LANE * KEEL_WIDTH; c < columns; c += KEEL_GROUP * KEEL_WIDTH) {
+    uint c = KEEL_LANE * KEEL_WIDTH;
+    for (; c + LAST_STRIP <= columns; c += 4 * STEP) {
+      floats d[4];
+#pragma unroll
+      for (uint j = 0; j < 4; ++j) d[j] = keel_load_aligned(from + c + j * STEP) - origin;
+      keel_add(&sums, &lost, (d[0] + d[1]) + (d[2] + d[3]));
+    }
+    for (; c < columns; c += STEP) {
       keel_add(&sums, &lost, keel_load_part(from, c, columns, origin) - origin);
     }
     const float rough = origin + keel_team_sum(keel_sum_across(sums), scratch) / columns;
     floats rests = (floats)(0.0f), rests_lost = (floats)(0.0f);
     floats squares = (floats)(0.0f), squares_lost = (floats)(0.0f);
-    for (uint c = KEEL_LANE * KEEL_WIDTH; c < columns; c += KEEL_GROUP * KEEL_WIDTH) {
+    for (c = KEEL_LANE * KEEL_WIDTH; c + LAST_STRIP <= columns; c += 4 * STEP) {
+      floats d[4];
+#pragma unroll
+      for (uint j = 0; j < 4; ++j) d[j] = keel_load_aligned(from + c + j * STEP) - rough;
+      keel_add(&rests, &rests_lost, (d[0] + d[1]) + (d[2] + d[3]));
+      const floats pair = fma(d[0], d[0], d[1] * d[1]);
+      keel_add(&squares, &squares_lost, pair + fma(d[2], d[2], d[3] * d[3]));
+    }
+    for (; c < columns; c += STEP) {
       const floats distance = keel_load_part(from, c, columns, rough) - rough;
       keel_add(&rests, &rests_lost, distance);
       keel_add(&squares, &squares_lost, distance * distance);
@@ -49,11 +70,11 @@ __kernel void layer_normalization(
     const float center = rough + rest;
     const float low = rest - (center - rough);
     const float scale = 1.0f / sqrt(square - rest * rest + epsilon);
-    for (uint c = KEEL_LANE * KEEL_WIDTH; c < columns; c += KEEL_GROUP * KEEL_WIDTH) {
+    for (c = KEEL_LANE * KEEL_WIDTH; c < columns; c += STEP) {
       const floats h = (keel_load_part(from, c, columns, 0.0f) - center - low) * scale;
       const floats value = h * keel_load_part(gamma, c, columns, 0.0f) +
                            keel_load_part(beta, c, columns, 0.0f);
-      keel_store_part(value, y + (size_t)r * columns, c, columns);
+      keel_put_part(value, to, c, columns, past);
     }
     if (KEEL_LANE == 0) {
       mean[r] = center;
@@ -86,25 +107,41 @@ __kernel void layer_normalization_gradient(
   __local float scratch[KEEL_GROUP];
   const uint first = KEEL_TEAM * run;
   for (uint r = first; r < min(first + run, rows); ++r) {
-    const size_t row = (size_t)r * columns;
+    __global const float *from = x + (size_t)r * columns;
+    __global const float *above = dy + (size_t)r * columns;
+    __global float *to = dx + (size_t)r * columns;
+    const bool past = keel_goes_past(to, (size_t)rows * columns);
     const float center = mean[r];
     const float scale = inverse[r];
     floats sums = (floats)(0.0f), lost = (floats)(0.0f);
     floats products = (floats)(0.0f), products_lost = (floats)(0.0f);
-    for (uint c = KEEL_LANE * KEEL_WIDTH; c < columns; c += KEEL_GROUP * KEEL_WIDTH) {
-      const floats h = (keel_load_part(x + row, c, columns, 0.0f) - center) * scale;
+    uint c = KEEL_LANE * KEEL_WIDTH;
+    for (; c + LAST_STRIP <= columns; c += 4 * STEP) {
+      floats g[4], h[4];
+#pragma unroll
+      for (uint j = 0; j < 4; ++j) {
+        const uint i = c + j * STEP;
+        h[j] = (keel_load_aligned(from + i) - center) * scale;
+        g[j] = keel_load_aligned(above + i) * keel_load_aligned(gamma + i);
+      }
+      keel_add(&sums, &lost, (g[0] + g[1]) + (g[2] + g[3]));
+      const floats pair = fma(g[0], h[0], g[1] * h[1]);
+      keel_add(&products, &products_lost, pair + fma(g[2], h[2], g[3] * h[3]));
+    }
+    for (; c < columns; c += STEP) {
+      const floats h = (keel_load_part(from, c, columns, 0.0f) - center) * scale;
       const floats g =
-          keel_load_part(dy + row, c, columns, 0.0f) * keel_load_part(gamma, c, columns, 0.0f);
+          keel_load_part(above, c, columns, 0.0f) * keel_load_part(gamma, c, columns, 0.0f);
       keel_add(&sums, &lost, g);
       keel_add(&products, &products_lost, g * h);
     }
     const float sum = keel_team_sum(keel_sum_across(sums), scratch) / columns;
     const float product = keel_team_sum(keel_sum_across(products), scratch) / columns;
-    for (uint c = KEEL_LANE * KEEL_WIDTH; c < columns; c += KEEL_GROUP * KEEL_WIDTH) {
-      const floats h = (keel_load_part(x + row, c, columns, 0.0f) - center) * scale;
+    for (c = KEEL_LANE * KEEL_WIDTH; c < columns; c += STEP) {
+      const floats h = (keel_load_part(from, c, columns, 0.0f) - center) * scale;
       const floats g =
-          keel_load_part(dy + row, c, columns, 0.0f) * keel_load_part(gamma, c, columns, 0.0f);
-      keel_store_part(scale * (g - sum - h * product), dx + row, c, columns);
+          keel_load_part(above, c, columns, 0.0f) * keel_load_part(gamma, c, columns, 0.0f);
+      keel_put_part(scale * (g - sum - h * product), to, c, columns, past);
     }
   }
 }

@@ -1,7 +1,10 @@
 // Cross-entropy of softmax(logits) against class labels, one loss per row, and its gradient.
 //
 // A team takes `run` consecutive rows, one after the other; its lanes share the columns. On
-// CPU-class devices and for short rows on GPUs a team is one work-item.
+// CPU-class devices and for short rows on GPUs a team is one work-item. A lane walks its columns in
+// strips of four vectors, as in softmax.cl.
+#define STEP (KEEL_GROUP * KEEL_WIDTH)
+#define LAST_STRIP (3 * STEP + KEEL_WIDTH)
 
 // softmax_cross_entropy — losses[r] = L[r] - sum over c of t[r, c] * x[r, c],
 // L = log(sum over c of exp(x[r, c])), t[r, c] = (1 - s) * [c = labels[r]] + s / columns.
@@ -29,15 +32,36 @@ __kernel void softmax_cross_entropy(
   for (uint r = first; r < min(first + run, rows); ++r) {
     __global const float *from = x + (size_t)r * columns;
     floats best = (floats)(-INFINITY);
-    for (uint c = KEEL_LANE * KEEL_WIDTH; c < columns; c += KEEL_GROUP * KEEL_WIDTH) {
-      best = keel_maximums(best, keel_load_part(from, c, columns, -INFINITY));
+    uint c = KEEL_LANE * KEEL_WIDTH;
+    for (; c + LAST_STRIP <= columns; c += 4 * STEP) {
+      const floats pair =
+          keel_larger(keel_load_aligned(from + c), keel_load_aligned(from + c + STEP));
+      const floats other = keel_larger(
+          keel_load_aligned(from + c + 2 * STEP), keel_load_aligned(from + c + 3 * STEP));
+      best = keel_larger(keel_larger(pair, other), best);
     }
-    const float largest = keel_team_maximum(keel_maximum_across(best), scratch);
+    for (; c < columns; c += STEP) {
+      best = keel_larger(keel_load_part(from, c, columns, -INFINITY), best);
+    }
+    // The largest number; a NaN shows in the sum of the exponentials.
+    const float largest = keel_team_maximum(keel_larger_across(best), scratch);
     floats powers = (floats)(0.0f), lost = (floats)(0.0f);
-    floats gaps = (floats)(0.0f), gaps_lost = (floats)(0.0f);
-    for (uint c = KEEL_LANE * KEEL_WIDTH; c < columns; c += KEEL_GROUP * KEEL_WIDTH) {
+    c = KEEL_LANE * KEEL_WIDTH;
+    for (; c + LAST_STRIP <= columns; c += 4 * STEP) {
+      floats power[4];
+#pragma unroll
+      for (uint j = 0; j < 4; ++j) {
+        power[j] = exp(keel_load_aligned(from + c + j * STEP) - largest);
+      }
+      keel_add(&powers, &lost, (power[0] + power[1]) + (power[2] + power[3]));
+    }
+    for (; c < columns; c += STEP) {
       keel_add(&powers, &lost, exp(keel_load_part(from, c, columns, -INFINITY) - largest));
-      if (smoothing == 0.0f) continue;
+    }
+    floats gaps = (floats)(0.0f), gaps_lost = (floats)(0.0f);
+    // Read again only where the labels are smoothed.
+    c = smoothing == 0.0f ? columns : KEEL_LANE * KEEL_WIDTH;
+    for (; c < columns; c += STEP) {
       keel_add(&gaps, &gaps_lost, largest - keel_load_part(from, c, columns, largest));
     }
     const float rest = log(keel_team_sum(keel_sum_across(powers), scratch));
@@ -63,7 +87,7 @@ __kernel void softmax_cross_entropy(
 // Numerics   exp as the device rounds it, then three roundings. A label outside makes the row NaN.
 // Launched   Sources/KeelOpenCL/OpenCLSoftmaxCrossEntropy.swift
 // Checked    Sources/KeelCases/SoftmaxCrossEntropyCases.swift
-// Why        one pass; the label's element is written again by the lane that wrote it first.
+// Why        one pass; the label's element is changed before its vector is stored.
 __kernel void softmax_cross_entropy_gradient(
     __global const float *restrict x,
     __global const int *restrict labels,
@@ -83,13 +107,19 @@ __kernel void softmax_cross_entropy_gradient(
     const int valid = label >= 0 && (uint)label < columns;
     const float scale = valid ? dlosses[r] : NAN;
     const float others = smoothing / columns;
-    for (uint c = KEEL_LANE * KEEL_WIDTH; c < columns; c += KEEL_GROUP * KEEL_WIDTH) {
+    const bool past = keel_goes_past(to, (size_t)rows * columns);
+    for (uint c = KEEL_LANE * KEEL_WIDTH; c < columns; c += STEP) {
       const floats power = exp(keel_load_part(from, c, columns, 0.0f) - log_sums[r]);
-      keel_store_part(scale * (power - others), to, c, columns);
-    }
-    if (valid && (uint)label / KEEL_WIDTH % KEEL_GROUP == KEEL_LANE) {
-      const float target = (1.0f - smoothing) + others;
-      to[label] = scale * (exp(from[label] - log_sums[r]) - target);
+      floats value = scale * (power - others);
+      if (valid && (uint)label - c < KEEL_WIDTH) {
+        float all[KEEL_WIDTH];
+        keel_store(power, all);
+        const float own = scale * (all[label - c] - ((1.0f - smoothing) + others));
+        keel_store(value, all);
+        all[label - c] = own;
+        value = keel_load(all);
+      }
+      keel_put_part(value, to, c, columns, past);
     }
   }
 }
