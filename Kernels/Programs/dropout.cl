@@ -1,7 +1,7 @@
 // Dropout: elements are kept and scaled, or zero, by the words of a random sequence.
 
 #if KEEL_GROUP == 1
-#define PARTS 2
+#define PARTS 4
 typedef uint16 words;
 #define WIDTH 16
 #else
@@ -10,13 +10,12 @@ typedef uint4 words;
 #define WIDTH 4
 #endif
 #define DRAW (PARTS * WIDTH)
-#define load_part KEEL_JOIN(vload, WIDTH)
 #define store_part KEEL_JOIN(vstore, WIDTH)
 
 // dropout — y[i] = word i >= threshold ? x[i] * scale : 0.
 //
 // Buffers    x, y: count; y may be x.
-// Work       a team takes `run` consecutive rounds of KEEL_GROUP draws: 32 elements on CPU-class
+// Work       a team takes `run` consecutive rounds of KEEL_GROUP draws: 64 elements on CPU-class
 //            devices (KEEL_GROUP 1), 4 on GPUs.
 // Requires   local size KEEL_GROUP; KEEL_WIDTH 16 with KEEL_GROUP 1, else 4.
 // Numerics   one rounding; a dropped NaN becomes 0.
@@ -35,21 +34,21 @@ void dropout(
     const float scale)
 {
   const size_t first = (size_t)KEEL_TEAM * run * KEEL_GROUP + KEEL_LANE;
+  const bool past = x != y && keel_goes_past(y, count);
   for (uint k = 0; k < run; ++k) {
     const size_t draw = first + (size_t)k * KEEL_GROUP;
     if (draw * DRAW >= count) return;
     words drawn[PARTS];
 #if KEEL_GROUP == 1
-    keel_philox_eight(draw * 8, key_and_step, stream, drawn, drawn + 1);
+    keel_philox_many(draw * 16, key_and_step, stream, drawn, 2);
 #else
     drawn[0] = keel_philox(draw, key_and_step, stream);
 #endif
     for (uint j = 0; j < PARTS; ++j) {
       const size_t i = draw * DRAW + j * WIDTH;
       if (i + WIDTH <= count) {
-        const KEEL_JOIN(float, WIDTH) kept = load_part(0, x + i) * scale;
-        store_part(
-            select((KEEL_JOIN(float, WIDTH))(0.0f), kept, drawn[j] >= threshold), 0, y + i);
+        const floats kept = keel_load(x + i) * scale;
+        keel_put(select((floats)(0.0f), kept, drawn[j] >= threshold), y + i, past);
       } else {
         uint last[WIDTH];
         store_part(drawn[j], 0, last);

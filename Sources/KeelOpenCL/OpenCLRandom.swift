@@ -17,10 +17,10 @@ extension OpenCLBackend: RandomBackend {
       UInt32(out.count), UInt32(plan.run), key.seedAndStep, key.stream, low, high - low)
   }
 
-  /// Draws of 32 words on CPU-class devices, of 4 on GPUs.
+  /// Draws of 64 words on CPU-class devices, of 4 on GPUs.
   func drawPlan(_ count: Int) -> TeamPlan {
     let plan = TeamPlan.elements(
-      count, width: isCPUClass ? 32 : 4, cpuRun: 128, gpuRun: 2, self)
+      count, width: isCPUClass ? 64 : 4, cpuRun: 64, gpuRun: 2, self)
     return TeamPlan(
       width: isCPUClass ? 16 : 4, group: plan.group, run: plan.run, grid: plan.grid)
   }
