@@ -112,17 +112,24 @@ __kernel void reduction_rows(
 
 #if KEEL_GROUP == 1
 
+// Four elements of a column, `pitch` apart, by halves.
+static inline floats four_rows(__global const float *x, const size_t pitch)
+{
+  const floats pair = combine(keel_load(x), keel_load(x + pitch));
+  return combine(pair, combine(keel_load(x + 2 * pitch), keel_load(x + 3 * pitch)));
+}
+
 // reduction_columns — y[o, part, i] = (reduction of x[o, r, i] over the r of the part) / divisor.
 //
 // Buffers    x: outer x reduced x inner; y: outer x parts x inner.
 // Work       one work-item per item_blocks blocks of MOST * KEEL_WIDTH columns; blocks are
 //            numbered (o, part, block).
 // Requires   inner >= KEEL_WIDTH; parts * part_rows >= reduced; any local size.
-// Numerics   one chain per column and part; NaN wins over every number.
+// Numerics   one chain per column and part, of four rows by halves; NaN wins over every number.
 // Launched   Sources/KeelOpenCL/OpenCLReduction.swift
 // Checked    Sources/KeelCases/ReductionCases.swift
 // Why        rows are read in long runs, as prefetchers like them, and the sums of a run stay in
-//            the first cache. The last vector of a row starts earlier and stores only what is its
+//            the first cache, read and written once for four rows. The last vector of a row starts earlier and stores only what is its
 //            own: no scalar loop for the rest.
 __kernel void reduction_columns(
     __global const float *restrict x,
@@ -155,12 +162,21 @@ __kernel void reduction_columns(
     floats sums[MOST];
     for (uint v = 0; v < whole; ++v) sums[v] = (floats)(NEUTRAL);
     floats rest = (floats)(NEUTRAL);
-    for (uint r = part * part_rows; r < end; ++r) {
+    uint r = part * part_rows;
+    const size_t pitch = inner;
+    for (; r + 4 <= end; r += 4) {
+      for (uint v = 0; v < whole; ++v) {
+        sums[v] = combine(sums[v], four_rows(row + v * KEEL_WIDTH, pitch));
+      }
+      if (has_rest) rest = combine(rest, four_rows(row + last, pitch));
+      row += 4 * pitch;
+    }
+    for (; r < end; ++r) {
       for (uint v = 0; v < whole; ++v) {
         sums[v] = combine(sums[v], keel_load(row + v * KEEL_WIDTH));
       }
       if (has_rest) rest = combine(rest, keel_load(row + last));
-      row += inner;
+      row += pitch;
     }
     __global float *to = y + slab * inner + first;
     for (uint v = 0; v < whole; ++v) keel_store(sums[v] / divisor, to + v * KEEL_WIDTH);

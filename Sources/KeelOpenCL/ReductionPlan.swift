@@ -66,7 +66,7 @@ struct ReductionColumnsPlan {
     let inner = pass.inner * folded
     if isCPUClass {
       width = inner >= 16 ? 16 : 1
-      most = 64
+      most = 256
       group = 1
       let blocks = pass.outer * ceilDivide(inner, width * most)
       // Parts of 64 rows or more, as many as keep all threads busy.
