@@ -86,6 +86,77 @@ __attribute__((unused)) static inline floats rounded_to_half(const floats x)
   return (x != x) ? x : result;
 }
 
+// 2 to the power of y + rest, |rest| far below 1; 0 below the smallest float, infinite above the
+// largest. The two factors of the power of two are normal numbers each.
+__attribute__((unused)) static inline floats power_of_two(const floats y, const floats rest)
+{
+  const floats whole = rint(y);
+  const floats f = (y - whole) + rest;
+  floats p = (floats)(1.54614475e-4f);
+  p = fma(p, f, (floats)(1.33908674e-3f));
+  p = fma(p, f, (floats)(9.61805667e-3f));
+  p = fma(p, f, (floats)(5.55035710e-2f));
+  p = fma(p, f, (floats)(2.40226509e-1f));
+  p = fma(p, f, (floats)(6.93147188e-1f));
+  p = fma(p, f, (floats)(1.0f));
+  const ints exponent = keel_to_ints(whole);
+  const ints half_of_it = exponent >> 1;
+  const floats first = FLOATS_OF((half_of_it + 127) << 23);
+  return p * first * FLOATS_OF((exponent - half_of_it + 127) << 23);
+}
+
+// x to the power of y, as pow of C, to a few units in the last place. log2(x) = e + log2(m), m
+// between sqrt(1/2) and sqrt(2), as a pair high + low: log(m) = 2 atanh(s), s = (m - 1) / (m + 1).
+// The built-in one is computed lane by lane on some drivers.
+__attribute__((unused)) static inline floats raised(const floats x, const floats y)
+{
+  const floats size = fabs(x);
+  const floats scaled = size < 0x1p-126f ? size * 0x1p24f : size;
+  const ints bits = BITS_OF(scaled);
+  // The exponent for which m lies round 1: 0x3504f3 is the fraction of sqrt(2).
+  const ints shifted = bits - 0x3f3504f3;
+  const ints exponent = shifted >> 23;
+  const floats m = FLOATS_OF(bits - (exponent << 23));
+  const floats e =
+      CONVERT(exponent) - (size < 0x1p-126f ? (floats)(24.0f) : (floats)(0.0f));
+  const floats above = m - 1.0f, below = m + 1.0f;
+  const floats below_low = m - (below - 1.0f);
+  const floats share = 1.0f / below;
+  const floats s = above * share;
+  const floats s_low = (fma(-s, below, above) - s * below_low) * share;
+  const floats t = s * s;
+  floats p = (floats)(0.233323928f);
+  p = fma(p, t, (floats)(0.285507299f));
+  p = fma(p, t, (floats)(0.40000123f));
+  p = fma(p, t, (floats)(0.666666666f));
+  const floats low = fma(s * t, p, 2.0f * s_low);
+  // log2(e) as a pair.
+  const floats twice = 2.0f * s;
+  const floats h = twice * 1.44269502f;
+  const floats h_low = fma(twice, (floats)(1.44269502f), -h) + fma(low, (floats)(1.44269502f),
+                                                                    twice * 1.92596299e-8f);
+  const floats sum = e + h;
+  const floats sum_low = (h - (sum - e)) + h_low;
+  const floats product = y * sum;
+  const floats rest = fma(y, sum, -product) + y * sum_low;
+  // Beyond 160 the result is 0 or infinite, whatever the rest.
+  floats r = power_of_two(
+      clamp(product, (floats)(-160.0f), (floats)(160.0f)),
+      (fabs(product) < 160.0f) ? rest : (floats)(0.0f));
+  const floats zero = (floats)(0.0f), infinity = (floats)(INFINITY), one = (floats)(1.0f);
+  r = (size == 0.0f) ? ((y > 0.0f) ? zero : infinity) : r;
+  r = (size == infinity) ? ((y > 0.0f) ? infinity : zero) : r;
+  r = (size == 1.0f) ? one : r;
+  // A negative base: odd whole exponents keep its sign, those that are not whole give NaN.
+  const floats halved = y * 0.5f;
+  const floats mirrored =
+      (rint(y) != y && size < infinity && size > 0.0f) ? (floats)(NAN)
+      : (rint(y) == y && rint(halved) != halved) ? -r : r;
+  r = (BITS_OF(x) < 0) ? mirrored : r;
+  r = (x != x) ? x : (y != y) ? y : r;
+  return (y == 0.0f || x == 1.0f) ? one : r;
+}
+
 // <formula>
 #define ARGUMENTS __global const float *x0, const float p0
 #define OUTER_ARGUMENTS , const uint stride0_0
@@ -100,7 +171,7 @@ static inline floats formula(const floats x0, const float p0)
 
 // pointwise_flat — y[i] = formula(x0[i], x1[i], …).
 //
-// Buffers    inputs: count elements of their types, or one; y: count, may be an input.
+// Buffers    inputs: count elements of their types, or one; y: count, an input if is_input.
 // Work       one work-item per chunk of elements, vectors of KEEL_WIDTH: 16 on CPU-class devices,
 //            4 and one vector to a chunk on GPUs.
 // Requires   chunk is a multiple of KEEL_WIDTH; arrays start aligned to 64 bytes.
@@ -113,10 +184,14 @@ __kernel void pointwise_flat(
     ARGUMENTS,
     __global float *y,
     const ulong count,
-    const ulong chunk)
+    const ulong chunk,
+    const uint is_input)
 {
   size_t i = get_global_id(0) * chunk;
   const size_t end = min((size_t)count, (size_t)(i + chunk));
+  if (!is_input && keel_goes_past(y, count)) {
+    for (; i + KEEL_WIDTH <= end; i += KEEL_WIDTH) keel_put(VALUES(ALIGNED, i), y + i, true);
+  }
   for (; i + KEEL_WIDTH <= end; i += KEEL_WIDTH) {
     *(__global floats *)(y + i) = VALUES(ALIGNED, i);
   }

@@ -15,7 +15,8 @@ extension OpenCLBackend: PointwiseBackend {
     guard plan.key.outerRank > 0 else {
       return try launch(
         "pointwise_flat", source: source, options: options,
-        grid: plan.grid, operands, out, UInt64(out.count), UInt64(plan.partColumns))
+        grid: plan.grid, operands, out, UInt64(out.count), UInt64(plan.partColumns),
+        UInt32(inputs.contains { $0.isSameMemory(as: out) } ? 1 : 0))
     }
     try launch(
       "pointwise_rows", source: source, options: options, grid: plan.grid, operands, out,

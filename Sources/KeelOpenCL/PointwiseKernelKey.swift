@@ -144,7 +144,7 @@ extension BinaryFunction {
     case .subtract: return "\(a) - \(b)"
     case .multiply: return "\(a) * \(b)"
     case .divide: return "\(a) / \(b)"
-    case .power: return "pow(\(a), \(b))"
+    case .power: return "raised(\(a), \(b))"
     // fmax drops a NaN. Here a NaN in a is kept by the second test, one in b fails the first.
     case .maximum: return "((\(a) > \(b)) | (\(a) != \(a))) ? \(a) : \(b)"
     case .minimum: return "((\(a) < \(b)) | (\(a) != \(a))) ? \(a) : \(b)"
