@@ -3,8 +3,8 @@
 // A team takes `run` consecutive rows, one after the other; its lanes share the columns. On
 // CPU-class devices and for short rows on GPUs a team is one work-item.
 
-// A lane walks its columns in strips of four vectors, STEP columns apart, then vector by vector. The
-// four of a strip are added by halves before the sum takes them.
+// A lane walks its columns in strips of four vectors, STEP columns apart, then vector by vector.
+// The four of a strip are added by halves before the sum takes them.
 #define STEP (KEEL_GROUP * KEEL_WIDTH)
 #define LAST_STRIP (3 * STEP + KEEL_WIDTH)
 
@@ -37,12 +37,12 @@ static inline float row_maximum(
 // Buffers    x, y: rows x columns.
 // Work       a team takes `run` rows.
 // Requires   local size KEEL_GROUP, any if that is 1; columns a multiple of KEEL_WIDTH if not.
-// Numerics   exp as the device rounds it, times the rounded 1 / sum; sums over a fixed tree; a NaN
-//            or +infinity in a row makes the whole row NaN.
+// Numerics   keel_exp_below times the rounded 1 / sum; sums over a fixed tree; a NaN or +infinity
+//            in a row makes the whole row NaN.
 // Launched   Sources/KeelOpenCL/OpenCLSoftmax.swift
 // Checked    Sources/KeelCases/SoftmaxCases.swift
-// Why        on CPU-class devices the exponentials wait in the first cache, so y is written once and
-//            may go past the caches; elsewhere exp costs less than storing and reading.
+// Why        on CPU-class devices the exponentials wait in the first cache, so y is written once
+//            and may go past the caches; elsewhere exp costs less than storing and reading.
 __kernel void softmax(
     __global const float *restrict x,
     __global float *restrict y,
@@ -66,7 +66,7 @@ __kernel void softmax(
       floats power[4];
 #pragma unroll
       for (uint j = 0; j < 4; ++j) {
-        power[j] = exp(keel_load_aligned(from + c + j * STEP) - largest);
+        power[j] = keel_exp_below(keel_load_aligned(from + c + j * STEP) - largest);
 #ifdef KEPT
         if (c + LAST_STRIP <= KEPT) kept[c / KEEL_WIDTH + j] = power[j];
 #endif
@@ -74,7 +74,7 @@ __kernel void softmax(
       keel_add(&sums, &lost, (power[0] + power[1]) + (power[2] + power[3]));
     }
     for (; c < columns; c += STEP) {
-      const floats power = exp(keel_load_part(from, c, columns, -INFINITY) - largest);
+      const floats power = keel_exp_below(keel_load_part(from, c, columns, -INFINITY) - largest);
 #ifdef KEPT
       if (c < KEPT) kept[c / KEEL_WIDTH] = power;
 #endif
@@ -88,7 +88,7 @@ __kernel void softmax(
     }
 #endif
     for (; c < columns; c += STEP) {
-      const floats power = exp(keel_load_part(from, c, columns, 0.0f) - largest);
+      const floats power = keel_exp_below(keel_load_part(from, c, columns, 0.0f) - largest);
       keel_put_part(power * share, to, c, columns, past);
     }
   }
@@ -146,7 +146,7 @@ __kernel void softmax_gradient(
 // Buffers    x, y: rows x columns.
 // Work       a team takes `run` rows.
 // Requires   as softmax.
-// Numerics   exp and log as the device rounds them; the sum is at least 1, so log is safe.
+// Numerics   keel_exp_below, log as the device rounds it; the sum is at least 1, so log is safe.
 // Launched   Sources/KeelOpenCL/OpenCLSoftmax.swift
 // Checked    Sources/KeelCases/SoftmaxCases.swift
 // Why        m and the logarithm are subtracted one after the other: their sum would lose the
@@ -171,12 +171,13 @@ __kernel void softmax_logarithm(
       floats power[4];
 #pragma unroll
       for (uint j = 0; j < 4; ++j) {
-        power[j] = exp(keel_load_aligned(from + c + j * STEP) - largest);
+        power[j] = keel_exp_below(keel_load_aligned(from + c + j * STEP) - largest);
       }
       keel_add(&sums, &lost, (power[0] + power[1]) + (power[2] + power[3]));
     }
     for (; c < columns; c += STEP) {
-      keel_add(&sums, &lost, exp(keel_load_part(from, c, columns, -INFINITY) - largest));
+      const floats power = keel_exp_below(keel_load_part(from, c, columns, -INFINITY) - largest);
+      keel_add(&sums, &lost, power);
     }
     const float rest = log(keel_team_sum(keel_sum_across(sums), scratch));
     for (c = KEEL_LANE * KEEL_WIDTH; c < columns; c += STEP) {

@@ -51,12 +51,13 @@ __kernel void softmax_cross_entropy(
       floats power[4];
 #pragma unroll
       for (uint j = 0; j < 4; ++j) {
-        power[j] = exp(keel_load_aligned(from + c + j * STEP) - largest);
+        power[j] = keel_exp_below(keel_load_aligned(from + c + j * STEP) - largest);
       }
       keel_add(&powers, &lost, (power[0] + power[1]) + (power[2] + power[3]));
     }
     for (; c < columns; c += STEP) {
-      keel_add(&powers, &lost, exp(keel_load_part(from, c, columns, -INFINITY) - largest));
+      const floats part = keel_exp_below(keel_load_part(from, c, columns, -INFINITY) - largest);
+      keel_add(&powers, &lost, part);
     }
     floats gaps = (floats)(0.0f), gaps_lost = (floats)(0.0f);
     // Read again only where the labels are smoothed.
@@ -84,7 +85,7 @@ __kernel void softmax_cross_entropy(
 // Buffers    x, dx: rows x columns; labels: rows, int; log_sums, dlosses: rows.
 // Work       a team takes `run` rows.
 // Requires   as softmax_cross_entropy.
-// Numerics   exp as the device rounds it, then three roundings. A label outside makes the row NaN.
+// Numerics   keel_exp_below, then three roundings. A label outside makes the row NaN.
 // Launched   Sources/KeelOpenCL/OpenCLSoftmaxCrossEntropy.swift
 // Checked    Sources/KeelCases/SoftmaxCrossEntropyCases.swift
 // Why        one pass; the label's element is changed before its vector is stored.
@@ -109,7 +110,7 @@ __kernel void softmax_cross_entropy_gradient(
     const float others = smoothing / columns;
     const bool past = keel_goes_past(to, (size_t)rows * columns);
     for (uint c = KEEL_LANE * KEEL_WIDTH; c < columns; c += STEP) {
-      const floats power = exp(keel_load_part(from, c, columns, 0.0f) - log_sums[r]);
+      const floats power = keel_exp_below(keel_load_part(from, c, columns, 0.0f) - log_sums[r]);
       floats value = scale * (power - others);
       if (valid && (uint)label - c < KEEL_WIDTH) {
         float all[KEEL_WIDTH];
