@@ -40,7 +40,7 @@ void dropout(
     if (draw * DRAW >= count) return;
     words drawn[PARTS];
 #if KEEL_GROUP == 1
-    keel_philox_many(draw * 16, key_and_step, stream, drawn, 2);
+    keel_philox_many(draw * 16, key_and_step, stream, drawn);
 #else
     drawn[0] = keel_philox(draw, key_and_step, stream);
 #endif

@@ -1,12 +1,12 @@
 // Noise on gradients, where the step's decision applies.
 //
-// A draw is what one step of a lane makes: 32 words on CPU-class devices (KEEL_GROUP 1), 4 on
+// A draw is what one step of a lane makes: 64 words on CPU-class devices (KEEL_GROUP 1), 4 on
 // GPUs; a block of the arena holds whole draws.
 #ifndef ARENA_BLOCK
 #define ARENA_BLOCK 128
 #endif
 #if KEEL_GROUP == 1
-#define DRAW 32
+#define DRAW 64
 #define PART 16
 typedef uint16 words;
 typedef float16 numbers;
@@ -63,7 +63,7 @@ void gradient_noise_uniform(
     if (scales[2 * (i / ARENA_BLOCK)] == 0.0f) continue;
     words parts[DRAW / PART];
 #if KEEL_GROUP == 1
-    keel_philox_eight(draw * 8, key_and_step, stream, parts, parts + 1);
+    keel_philox_many(draw * 16, key_and_step, stream, parts);
 #else
     parts[0] = keel_philox(draw, key_and_step, stream);
 #endif

@@ -24,7 +24,7 @@ static inline void draw_words(
     const uint draw, const uint4 key_and_step, const uint stream, words *parts)
 {
 #if KEEL_GROUP == 1
-  keel_philox_many(draw * 16, key_and_step, stream, parts, 2);
+  keel_philox_many(draw * 16, key_and_step, stream, parts);
 #else
   parts[0] = keel_philox(draw, key_and_step, stream);
 #endif

@@ -129,8 +129,8 @@ static inline floats four_rows(__global const float *x, const size_t pitch)
 // Launched   Sources/KeelOpenCL/OpenCLReduction.swift
 // Checked    Sources/KeelCases/ReductionCases.swift
 // Why        rows are read in long runs, as prefetchers like them, and the sums of a run stay in
-//            the first cache, read and written once for four rows. The last vector of a row starts earlier and stores only what is its
-//            own: no scalar loop for the rest.
+//            the first cache, read and written once for four rows. The last vector of a row starts
+//            earlier and stores only what is its own: no scalar loop for the rest.
 __kernel void reduction_columns(
     __global const float *restrict x,
     __global float *restrict y,
