@@ -12,8 +12,8 @@
 #ifndef TILE_VECTORS
 #define TILE_VECTORS 2
 #endif
-#if TILE_VECTORS != 1 && TILE_VECTORS != 2
-#error "TILE_VECTORS must be 1 or 2"
+#if TILE_VECTORS < 1 || TILE_VECTORS > 3
+#error "TILE_VECTORS must lie between 1 and 3"
 #endif
 #define TILE_CHANNELS (16 * TILE_VECTORS)
 #define ALL_PIXELS ((1u << TILE_PIXELS) - 1u)

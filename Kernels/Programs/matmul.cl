@@ -13,8 +13,8 @@
 #ifndef TILE_VECTORS
 #define TILE_VECTORS 2
 #endif
-#if TILE_VECTORS != 1 && TILE_VECTORS != 2
-#error "TILE_VECTORS must be 1 or 2"
+#if TILE_VECTORS < 1 || TILE_VECTORS > 3
+#error "TILE_VECTORS must lie between 1 and 3"
 #endif
 #define TILE_COLUMNS (16 * TILE_VECTORS)
 
@@ -183,20 +183,30 @@ void matmul_tiles(
     const uint a_packed,
     const uint b_packed,
     const uint accumulates,
+    const uint splits,
+    const uint slice,
+    const uint columns_first,
     const uint has_bias,
     const uint activation,
     const float parameter)
 {
-  const uint row = get_global_id(0) * TILE_ROWS;
-  const uint column = get_global_id(1) * TILE_COLUMNS;
-  const size_t batch = get_global_id(2);
+  // Both read with a constant axis: PoCL cannot link get_global_id of a variable one.
+  const uint axis0 = get_global_id(0);
+  const uint axis1 = get_global_id(1);
+  const size_t row_tile = columns_first ? axis1 : axis0;
+  const size_t column_tile = columns_first ? axis0 : axis1;
+  const uint row = row_tile * TILE_ROWS;
+  const uint column = column_tile * TILE_COLUMNS;
+  const size_t batch = get_global_id(2) / splits;
+  const uint begin = (uint)get_global_id(2) % splits * slice;
+  const uint steps = min(slice, inner - begin);
   // In place, the last tile starts early enough to end inside the matrix.
   const uint row_back = a_packed ? 0 : max((int)(row + TILE_ROWS - rows), 0);
   const uint column_back = b_packed ? 0 : max((int)(column + TILE_COLUMNS - columns), 0);
-  __global const float *a_tile = a + batch * a_batch_step +
-      get_global_id(0) * a_panel_step - (size_t)row_back * a_row_step;
-  __global const float *b_tile =
-      b + batch * b_batch_step + get_global_id(1) * b_panel_step - column_back;
+  __global const float *a_tile = a + batch * a_batch_step + row_tile * a_panel_step +
+      (size_t)begin * a_inner_step - (size_t)row_back * a_row_step;
+  __global const float *b_tile = b + batch * b_batch_step + column_tile * b_panel_step +
+      (size_t)begin * b_inner_step - column_back;
 
   float16 sum[TILE_ROWS][TILE_VECTORS];
 #pragma unroll
@@ -204,7 +214,7 @@ void matmul_tiles(
 #pragma unroll
     for (uint j = 0; j < TILE_VECTORS; ++j) sum[i][j] = (float16)(0.0f);
   }
-  for (uint k = 0; k < inner; ++k) {
+  for (uint k = 0; k < steps; ++k) {
     float16 line[TILE_VECTORS];
 #pragma unroll
     for (uint j = 0; j < TILE_VECTORS; ++j) line[j] = ((__global const keel_any16 *)b_tile)[j];
@@ -225,7 +235,7 @@ void matmul_tiles(
     shift[j] = has_bias && first + 16 * j < columns
         ? load_columns(bias + first + 16 * j, 0, columns - first - 16 * j) : (float16)(0.0f);
   }
-  __global float *c_tile = c + batch * c_batch_step + (size_t)(row - row_back) * columns + first;
+  __global float *c_tile = c + get_global_id(2) * c_batch_step + (size_t)(row - row_back) * columns + first;
   if (row_back == 0 && row + TILE_ROWS <= rows && column_back == 0 &&
       column + TILE_COLUMNS <= columns && activation <= KEEL_RELU) {
     if (accumulates) {
@@ -269,5 +279,54 @@ void matmul_tiles(
       if (accumulates) y += load_columns(to_columns, from, to);
       store_columns(y, to_columns, from, to);
     }
+  }
+}
+
+// matmul_sum — c[m, r, s] = activation(sum over parts p of partial[m, p, r, s] + bias[s]).
+//
+// Buffers    partial: batch x splits x rows x columns; c: matrices of rows x columns,
+//            c_batch_step apart; bias: columns, read if has_bias.
+// Work       one work-item per row: axis 0 = row, axis 1 = batch.
+// Requires   local size 1 x 1; splits > 0. With `accumulates`, which adds to c, no bias and no
+//            activation.
+// Numerics   four sums of every fourth part, then (0 + 1) + (2 + 3): a fixed tree.
+// Launched   Sources/KeelOpenCL/OpenCLMatmulTiles.swift
+// Checked    Sources/KeelCases/MatmulCases.swift
+// Why        a long inner axis goes in parts that stay in the second cache; without atomics, so
+//            two runs agree in every bit.
+__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+void matmul_sum(
+    __global const float *restrict partial,
+    __global const float *restrict bias,
+    __global float *restrict c,
+    const uint splits,
+    const uint columns,
+    const ulong c_batch_step,
+    const uint accumulates,
+    const uint has_bias,
+    const uint activation,
+    const float parameter)
+{
+  const size_t row = get_global_id(0);
+  const size_t batch = get_global_id(1);
+  const size_t area = get_global_size(0) * columns;
+  __global const float *from = partial + batch * splits * area + row * columns;
+  __global float *to = c + batch * c_batch_step + row * columns;
+  for (uint s = 0; s < columns; s += 16) {
+    const uint used = min(16u, columns - s);
+    float16 sum[4];
+#pragma unroll
+    for (uint lane = 0; lane < 4; ++lane) sum[lane] = (float16)(0.0f);
+    for (uint part = 0; part < splits; part += 4) {
+#pragma unroll
+      for (uint lane = 0; lane < 4; ++lane) {
+        if (part + lane < splits) sum[lane] += load_columns(from + (part + lane) * area + s, 0, used);
+      }
+    }
+    float16 y = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    if (has_bias) y += load_columns(bias + s, 0, used);
+    y = keel_activations(y, activation, parameter);
+    if (accumulates) y += load_columns(to + s, 0, used);
+    store_columns(y, to + s, 0, used);
   }
 }

@@ -42,6 +42,11 @@ enum Convolution2DCases {
   private static let forms: [Form] = [
     Form("kernel1x1", 5, 7, 3, to: 4, kernel: (1, 1)),
     Form("kernel1x1_channels16_32", 8, 9, 16, to: 32, kernel: (1, 1), .valid, .relu),
+    Form("kernel1x1_channels9_40", 8, 9, 9, to: 40, kernel: (1, 1), .valid, .tanh),
+    Form("kernel1x1_channels48_60", 4, 5, 48, to: 60, kernel: (1, 1)),
+    Form(
+      "kernel1x1_padding", 4, 5, 3, to: 4, kernel: (1, 1),
+      .explicit(top: 1, left: 0, bottom: 0, right: 1)),
     Form("kernel1x1_stride2", 7, 9, 5, to: 3, kernel: (1, 1), stride: (2, 2)),
     Form("kernel3x3_valid", 6, 7, 3, to: 5),
     Form("kernel3x3_same", 6, 7, 3, to: 5, .same),
@@ -87,6 +92,9 @@ enum Convolution2DCases {
     Form("channels32_64", batch: 1, 10, 13, 32, to: 64, .same, .relu),
     Form("channels64_64", batch: 1, 9, 29, 64, to: 64, .same, .relu),
     Form("channels64_64_stride2", batch: 1, 11, 14, 64, to: 64, stride: (2, 2), .same),
+    Form("channels8_48_stride2", batch: 1, 9, 15, 8, to: 48, stride: (2, 2), .same, .relu),
+    Form("channels12_40_stride2", batch: 1, 9, 11, 12, to: 40, stride: (2, 2), .same),
+    Form("channels48_12", batch: 1, 9, 11, 48, to: 12, .same),
     Form("channels64_48_valid", batch: 1, 8, 17, 64, to: 48, .valid),
     Form("channels64_64_winograd", 18, 22, 64, to: 64, .same, .relu),
     Form("channels3_16_batch5", batch: 5, 8, 8, 3, to: 16, .same, .relu),

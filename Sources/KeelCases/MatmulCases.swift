@@ -65,7 +65,7 @@ enum MatmulCases {
       (1, 1, 1), (1, 7, 1), (7, 1, 7), (1, 33, 129), (129, 33, 1), (129, 129, 129), (8, 16, 32),
       (16, 64, 64), (13, 20, 31), (14, 20, 32), (15, 20, 33), (17, 9, 48), (64, 64, 64),
       (65, 31, 63), (31, 513, 33), (7, 1100, 7), (128, 8, 128), (257, 5, 3), (32, 800, 128),
-      (1, 1000, 10), (2, 300, 500),
+      (1, 1000, 10), (2, 300, 500), (10, 9, 40), (20, 9, 144),
     ].map { rows, inner, columns in
       product(rows, inner, columns, gradient: rows * inner * columns < 10_000)
     }
@@ -161,4 +161,5 @@ enum MatmulCases {
     + [(true, false), (false, true), (true, true)].map { left, right in
       product(1024, 1024, 1024, transposeLeft: left, transposeRight: right, isLarge: true)
     }
+    + [product(128, 3584, 512, transposeLeft: true, isLarge: true)]
 }

@@ -10,6 +10,9 @@ package enum Convolution2DDirection: Hashable, Sendable, CaseIterable {
 package enum Convolution2DPlan: Hashable, Sendable {
   /// Groups of few channels: no matrix product (`convolution2d_groups.cl`).
   case groups
+  /// One tap, single steps, no border: a matrix product of pixels and channels (`matmul.cl`,
+  /// `matmul_local.cl`).
+  case product
   /// 3 x 3 taps with single steps and enough channels: fewer products
   /// (`convolution2d_winograd.cl`).
   case winograd(Convolution2DWinogradPlan)
@@ -24,6 +27,8 @@ package enum Convolution2DPlan: Hashable, Sendable {
     let narrow = min(geometry.groupInChannels, geometry.groupOutChannels)
     if geometry.groups > 1 && narrow < 8 {
       self = .groups
+    } else if geometry.isProduct {
+      self = .product
     } else if let plan = Convolution2DWinogradPlan(
       geometry, geometry.winogradExtents(direction), isCPUClass: isCPUClass)
     {
@@ -38,6 +43,7 @@ extension Convolution2DPlan: CustomStringConvertible {
   package var description: String {
     switch self {
     case .groups: "one group per few channels, no matrix product"
+    case .product: "a matrix product of pixels and channels"
     case .winograd(let plan):
       "Winograd, tiles of \(plan.tileOut) x \(plan.tileOut) in slices of \(plan.slice), "
         + "estimated at \(plan.share.fixed(2)) of the direct kernels' time"
@@ -53,6 +59,13 @@ extension Convolution2DGeometry {
   /// Output channels of a group.
   var groupOutChannels: Int { outChannels / groups }
   var taps: Int { kernelHeight * kernelWidth }
+  /// Pixels of all results.
+  var pixels: Int { batch * outHeight * outWidth }
+  /// Whether every result pixel is a product of the channels of its one source pixel.
+  package var isProduct: Bool {
+    groups == 1 && taps == 1 && strideHeight == 1 && strideWidth == 1
+      && padTop == 0 && padLeft == 0 && padBottom == 0 && padRight == 0
+  }
 
   var inputExtent: SIMD2<Int32> { alongImage(width: width, height: height) }
   var outputExtent: SIMD2<Int32> { alongImage(width: outWidth, height: outHeight) }
@@ -187,6 +200,11 @@ extension OpenCLBackend {
     if dy.count == 0 || x.count == 0 { return try sumSplits(dy, 0, into: dfilter) }
     switch plan {
     case .groups: try convolution2DFilterGroups(x, dy, geometry, into: dfilter)
+    case .product:
+      let product = MatmulGeometry(
+        rows: geometry.inChannels, inner: geometry.pixels, columns: geometry.outChannels,
+        transposeLeft: true)
+      try matmul(x, dy, product, .none, into: dfilter)
     case .winograd(let plan):
       try convolution2DFilterWinograd(
         x, dy, geometry, plan, geometry.winogradExtents(.filterGradient), into: dfilter)
@@ -203,6 +221,12 @@ extension OpenCLBackend {
     if result.count == 0 { return }
     switch plan {
     case .groups: try convolution2DGroups(source, filter, gather, epilogue, into: result)
+    case .product:
+      let pixels = gather.batch * Int(gather.resultExtent.x) * Int(gather.resultExtent.y)
+      let product = MatmulGeometry(
+        rows: pixels, inner: gather.inner, columns: gather.columns,
+        transposeRight: gather.filterColumnStep != 1)
+      try matmul(source, filter, product, epilogue, into: result)
     case .winograd(let plan):
       try convolution2DWinograd(source, filter, gather, plan, extents, epilogue, into: result)
     case .tiles: try convolution2DTiles(source, filter, gather, epilogue, into: result)

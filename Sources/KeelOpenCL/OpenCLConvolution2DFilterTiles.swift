@@ -30,9 +30,9 @@ private struct Convolution2DFilterTiles {
   }
 
   /// Parts that depend on the extents alone, so that every run adds in one order; their sums take
-  /// at most 8 MiB unless there is only one.
+  /// at most 4 MiB unless there is only one.
   static func splits(_ geometry: Convolution2DGeometry, filterCount: Int) -> Int {
-    max(1, min(32, geometry.batch * geometry.outHeight, (8 << 20) / (4 * filterCount)))
+    max(1, min(32, geometry.batch * geometry.outHeight, (4 << 20) / (4 * filterCount)))
   }
 }
 

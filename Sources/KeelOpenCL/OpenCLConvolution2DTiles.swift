@@ -14,7 +14,7 @@ private struct Convolution2DTiles {
   var options: [String] { ["TILE_PIXELS=\(Self.pixels)", "TILE_VECTORS=\(vectors)"] }
 
   init(_ gather: Convolution2DGather) {
-    vectors = gather.columns <= 16 ? 1 : 2
+    vectors = MatmulTiles.vectors(columns: gather.columns)
     // In place, a tile must fit in the channels, and they must be neighbours; a filter whose rows
     // are far apart is worth a copy. Measured in docs/benchmarks.md.
     packsFilter =

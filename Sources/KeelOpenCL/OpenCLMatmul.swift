@@ -17,12 +17,18 @@ package enum MatmulPlan: Hashable, Sendable {
 }
 
 /// Where the products of a batch go.
-struct MatmulResult {
+package struct MatmulResult {
   let array: NDArray
   /// Elements from one product to the next.
   let batchStride: Int
   /// Whether the products are added to what is there; without bias and activation.
-  var accumulates = false
+  let accumulates: Bool
+
+  package init(array: NDArray, batchStride: Int, accumulates: Bool = false) {
+    self.array = array
+    self.batchStride = batchStride
+    self.accumulates = accumulates
+  }
 }
 
 extension MatmulPlan: CustomStringConvertible {
@@ -30,7 +36,7 @@ extension MatmulPlan: CustomStringConvertible {
     switch self {
     case .tiles(let plan):
       "register tiles of \(MatmulTiles.rows) x \(plan.columns), left \(name(plan.packsLeft)), "
-        + "right \(name(plan.packsRight))"
+        + "right \(name(plan.packsRight)), inner axis in \(plan.splits) part(s)"
     case .local(let plan):
       "local tiles of \(plan.tile) x \(plan.tile), inner axis in \(plan.splits) part(s)"
     }

@@ -8,20 +8,48 @@ package struct MatmulTiles: Hashable, Sendable {
   package let vectors: Int
   package let packsLeft: Bool
   package let packsRight: Bool
+  /// Parts of the inner axis whose sums are added afterwards, and the steps of a part.
+  package let splits: Int
+  let slice: Int
+  /// Whether neighbouring work-items are neighbouring columns, not neighbouring rows.
+  package let columnsFirst: Bool
 
   package var columns: Int { 16 * vectors }
   var options: [String] { ["TILE_ROWS=\(Self.rows)", "TILE_VECTORS=\(vectors)"] }
 
-  package init(_ geometry: MatmulGeometry) {
-    vectors = geometry.columns <= 16 ? 1 : 2
+  /// - Parameter parts: parts of the inner axis, where the plan is not to find them.
+  package init(_ geometry: MatmulGeometry, parts: Int? = nil) {
+    vectors = Self.vectors(columns: geometry.columns)
     // In place, a tile must fit in the operand. A long operand that is read again and again, each
     // step on another page, is worth a copy; measured in docs/benchmarks.md.
     packsLeft =
       geometry.rows < Self.rows
-      || geometry.transposeLeft && geometry.rows >= 2048 && geometry.columns >= 512
+      || geometry.transposeLeft && geometry.rows >= 1024 && geometry.columns >= 512
     packsRight =
       geometry.transposeRight || geometry.columns < 16 * vectors
       || geometry.inner >= 1024 && geometry.columns >= 1024 && geometry.rows >= 64
+    let parts = parts ?? (geometry.transposeLeft && !packsLeft ? Self.parts(geometry) : 1)
+    slice = max(1, ceilDivide(geometry.inner, parts))
+    splits = max(1, ceilDivide(geometry.inner, slice))
+    // A right operand that stays in the second cache is read again for each tile of rows, so that
+    // the left one, mostly the larger, is read once.
+    columnsFirst = slice * geometry.columns <= 1 << 16
+  }
+
+  /// The width of a tile that leaves least of its last one unused; of equal ones 32 columns.
+  static func vectors(columns: Int) -> Int {
+    if columns <= 16 { return 1 }
+    return ceilDivide(columns, 48) * 48 < ceilDivide(columns, 32) * 32 ? 3 : 2
+  }
+
+  /// A left operand that is stored transposed is read by half cache lines, once for every tile of
+  /// rows: parts of both operands that stay in the second cache together. Their number depends on
+  /// the extents alone, so that every run adds in one order; their sums take at most 2 MiB.
+  private static func parts(_ geometry: MatmulGeometry) -> Int {
+    let slice = max(1, (192 << 10) / max(1, geometry.rows + geometry.columns))
+    let area = max(1, geometry.batch * geometry.rows * geometry.columns)
+    let parts = min(geometry.inner / slice, (512 << 10) / area)
+    return parts < 4 ? 1 : parts
   }
 }
 
@@ -38,7 +66,7 @@ private struct TileOperand {
 }
 
 extension OpenCLBackend {
-  func matmulTiles(
+  package func matmulTiles(
     _ a: NDArray, _ b: NDArray, _ geometry: MatmulGeometry, _ plan: MatmulTiles,
     _ epilogue: Epilogue, into result: MatmulResult
   ) throws(DeviceError) {
@@ -50,18 +78,31 @@ extension OpenCLBackend {
       b, lines: geometry.columns, inner: geometry.inner, isTransposed: !geometry.transposeRight,
       matrices: geometry.rightBatchStride == 0 ? 1 : geometry.batch,
       batchStride: geometry.rightBatchStride, width: plan.columns, packs: plan.packsRight, plan)
+    let isWhole = plan.splits == 1
+    let area = geometry.rows * geometry.columns
+    let sums = isWhole ? result.array : try scratch(geometry.batch * plan.splits * area)
+    let (rowTiles, columnTiles) = (
+      ceilDivide(geometry.rows, MatmulTiles.rows), ceilDivide(geometry.columns, plan.columns)
+    )
     let grid = Grid.tiles(
-      ceilDivide(geometry.rows, MatmulTiles.rows), ceilDivide(geometry.columns, plan.columns),
-      geometry.batch)
+      plan.columnsFirst ? columnTiles : rowTiles, plan.columnsFirst ? rowTiles : columnTiles,
+      geometry.batch * plan.splits)
     try launch(
       "matmul_tiles", from: .matmul, options: plan.options, grid: grid,
-      left.array, right.array, epilogue.bias, result.array,
+      left.array, right.array, epilogue.bias, sums,
       UInt32(geometry.rows), UInt32(geometry.inner), UInt32(geometry.columns),
       UInt32(left.lineStep), UInt32(left.innerStep), UInt64(left.panelStep),
       UInt64(left.batchStep), UInt32(right.innerStep), UInt64(right.panelStep),
-      UInt64(right.batchStep), UInt64(result.batchStride), UInt32(left.isPacked ? 1 : 0),
-      UInt32(right.isPacked ? 1 : 0), UInt32(result.accumulates ? 1 : 0),
-      EpilogueArguments(epilogue))
+      UInt64(right.batchStep), UInt64(isWhole ? result.batchStride : area),
+      UInt32(left.isPacked ? 1 : 0), UInt32(right.isPacked ? 1 : 0),
+      UInt32(isWhole && result.accumulates ? 1 : 0), UInt32(plan.splits), UInt32(plan.slice),
+      UInt32(plan.columnsFirst ? 1 : 0), EpilogueArguments(isWhole ? epilogue : .none))
+    if isWhole { return }
+    try launch(
+      "matmul_sum", from: .matmul, options: plan.options,
+      grid: .tiles(geometry.rows, geometry.batch), sums, epilogue.bias, result.array,
+      UInt32(plan.splits), UInt32(geometry.columns), UInt64(result.batchStride),
+      UInt32(result.accumulates ? 1 : 0), EpilogueArguments(epilogue))
   }
 
   /// An operand of `lines` x inner (inner x lines where transposed), packed into panels of `width`
