@@ -34,7 +34,7 @@ extension Tensor {
     var kept: GRUStates?
     let y = try compute(on: device, sequence.result) { (y) throws(DeviceError) in
       let states = try GRUStates(sequence)
-      try states.hidden.store(into: y, sequence.backend)
+      try states.hidden.store(into: y, outermost: .batch, sequence.backend)
       kept = states
     }
     let states = kept
@@ -43,7 +43,7 @@ extension Tensor {
       (dy, dx) throws(DeviceError) in
       guard let states else { return }
       let (dz, dq) = try states.pull(sequence, upstream: dy, tap: tap)
-      try sequence.finish(dz: dz, dq: dq, hidden: y, into: dx)
+      try sequence.finish(dz: dz, dq: dq, hidden: states.hidden, into: dx)
     }
   }
 }
@@ -90,13 +90,13 @@ private struct GRUStates {
     }
   }
 
-  /// Runs back through time: the gradients of z and q for every step, batch x steps x 3 units.
+  /// Runs back through time: the gradients of z (one step after the other) and of q.
   func pull(
     _ sequence: RecurrentSequence, upstream dy: NDArray, tap: StateTap?
-  ) throws(DeviceError) -> (dz: NDArray, dq: NDArray) {
+  ) throws(DeviceError) -> (dz: NDArray, dq: TimeSlots) {
     let (backend, units) = (sequence.backend, sequence.units)
     let dh = try sequence.slots(columns: units)
-    try dh.load(dy, backend)
+    try dh.load(dy, outermost: .batch, backend)
     let dq = try sequence.slots(parts: 3, columns: units)
     // z and q enter the reset and update gates alike; the candidate's z is not reset.
     let dcandidate = try sequence.slots(columns: units)
@@ -117,12 +117,10 @@ private struct GRUStates {
         candidate: dcandidate[time], backend)
       later = time
     }
-    let whole: Shape = [sequence.batch, sequence.steps, 3 * units]
-    let (dzAll, dqAll) = (try backend.newArray(whole), try backend.newArray(whole))
-    try dq.store(into: dqAll, backend)
-    try dq.store(into: dzAll, backend)
-    try dcandidate.store(into: dzAll, part: Gate.candidate, of: 3, backend)
-    return (dzAll, dqAll)
+    let dz = try backend.newArray([sequence.steps * sequence.batch, 3 * units])
+    try dq.store(into: dz, outermost: .time, backend)
+    try dcandidate.store(into: dz, part: Gate.candidate, of: 3, backend)
+    return (dz, dq)
   }
 
   /// One step: from the gradient of its hidden state to those of its q and of its candidate's z.

@@ -36,15 +36,17 @@ extension Tensor {
     var kept: LSTMStates?
     let y = try compute(on: device, sequence.result) { (y) throws(DeviceError) in
       let states = try LSTMStates(sequence)
-      try states.hidden.store(into: y, sequence.backend)
+      try states.hidden.store(into: y, outermost: .batch, sequence.backend)
       kept = states
     }
     let states = kept
     let inputs = [self, inputWeight, recurrentWeight] + (bias.map { [$0] } ?? [])
     return attach(.lstm, inputs, y, links: inputs.map { _ in .computed }) {
       (dy, dx) throws(DeviceError) in
-      let dz = try states?.pull(sequence, upstream: dy, tap: tap)
-      if let dz { try sequence.finish(dz: dz, dq: dz, hidden: y, into: dx) }
+      guard let states else { return }
+      let dz = try states.pull(sequence, upstream: dy, tap: tap)
+      let rows = try dz.rows(of: 0..<sequence.steps, sequence.backend)
+      try sequence.finish(dz: rows, dq: dz, hidden: states.hidden, into: dx)
     }
   }
 }
@@ -71,13 +73,13 @@ private struct LSTMStates {
     }
   }
 
-  /// Runs back through time: the gradient of z for every step, batch x steps x 4 units.
+  /// Runs back through time: the gradient of z for every step.
   func pull(
     _ sequence: RecurrentSequence, upstream dy: NDArray, tap: StateTap?
-  ) throws(DeviceError) -> NDArray {
+  ) throws(DeviceError) -> TimeSlots {
     let (backend, units) = (sequence.backend, sequence.units)
     let arriving = try sequence.slots(columns: units)
-    try arriving.load(dy, backend)
+    try arriving.load(dy, outermost: .batch, backend)
     let dz = try sequence.slots(columns: 4 * units)
     let (dh, dcell) = (
       try backend.newArray([sequence.batch, units]), try backend.newArray([sequence.batch, units])
@@ -98,8 +100,6 @@ private struct LSTMStates {
         carried: later.map { _ in dcell }, into: dz[time], dcell: dcell)
       later = time
     }
-    let together = try backend.newArray([sequence.batch, sequence.steps, 4 * units])
-    try dz.store(into: together, backend)
-    return together
+    return dz
   }
 }

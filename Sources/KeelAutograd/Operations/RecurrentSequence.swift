@@ -77,12 +77,27 @@ struct RecurrentSequence {
   /// x · W + bias for every step, cut into `parts`.
   func project(parts: Int) throws(DeviceError) -> TimeSlots {
     let columns = gates * units
-    let together = try backend.newArray([batch, steps, columns])
-    let geometry = MatmulGeometry(rows: batch * steps, inner: features, columns: columns)
-    try backend.matmul(x, inputWeight, geometry, Epilogue(bias: bias), into: together)
     let slots = try slots(parts: parts, columns: columns / parts)
-    try slots.load(together, backend)
+    let geometry = MatmulGeometry(rows: steps * batch, inner: features, columns: columns)
+    let inputs = try inputsByTime()
+    if let product = slots.joined {
+      try backend.matmul(inputs, inputWeight, geometry, Epilogue(bias: bias), into: product)
+    } else {
+      let product = try backend.newArray([steps, batch, columns])
+      try backend.matmul(inputs, inputWeight, geometry, Epilogue(bias: bias), into: product)
+      try slots.load(product, outermost: .time, backend)
+    }
     return slots
+  }
+
+  /// x in the order of the slots, steps x batch x features: it is narrower than what the gates
+  /// make of it, which then needs no copy.
+  private func inputsByTime() throws(DeviceError) -> NDArray {
+    let inputs = try backend.newArray([steps, batch, features])
+    try backend.stridedCopy(
+      x, StridedPattern(strides: [features, steps * features, 1]), into: inputs,
+      StridedPattern(strides: [batch * features, features, 1]), extents: [steps, batch, features])
+    return inputs
   }
 
   /// state · U: batch x (gates * units).
@@ -101,45 +116,45 @@ struct RecurrentSequence {
   /// The gradients of x, W, U and bias (where asked for) from those of all steps' products.
   ///
   /// - Parameters:
-  ///   - dz: batch x steps x (gates * units): of x · W + bias.
-  ///   - dq: the same: of the states' products with U.
-  ///   - hidden: batch x steps x units: the result.
+  ///   - dz: (steps * batch) x (gates * units), one step after the other: of x · W + bias.
+  ///   - dq: of the states' products with U.
+  ///   - hidden: the state after each step.
   func finish(
-    dz: NDArray, dq: NDArray, hidden: NDArray, into dx: [NDArray?]
+    dz: NDArray, dq: TimeSlots, hidden: TimeSlots, into dx: [NDArray?]
   ) throws(DeviceError) {
-    let (rows, columns) = (batch * steps, gates * units)
+    let (rows, columns) = (steps * batch, gates * units)
     if let destination = dx[0] {
       let product = MatmulGeometry(
         rows: rows, inner: columns, columns: features, transposeRight: true)
-      try backend.matmul(dz, inputWeight, product, .none, into: destination)
+      let byTime = try backend.newArray([steps, batch, features])
+      try backend.matmul(dz, inputWeight, product, .none, into: byTime)
+      try backend.stridedCopy(
+        byTime, StridedPattern(strides: [features, batch * features, 1]), into: destination,
+        StridedPattern(strides: [steps * features, features, 1]),
+        extents: [batch, steps, features])
     }
     if let destination = dx[1] {
       let product = MatmulGeometry(
         rows: features, inner: rows, columns: columns, transposeLeft: true)
-      try backend.matmul(x, dz, product, .none, into: destination)
+      try backend.matmul(try inputsByTime(), dz, product, .none, into: destination)
     }
-    if let destination = dx[2] {
-      let product = MatmulGeometry(
-        rows: units, inner: rows, columns: columns, transposeLeft: true)
-      try backend.matmul(try statesBefore(hidden), dq, product, .none, into: destination)
-    }
+    if let destination = dx[2] { try pullRecurrentWeight(dq, hidden, into: destination) }
     if dx.count > 3, let destination = dx[3] {
-      try backend.reduce(.sum, dz.reshaped([rows, columns]), axes: [0], into: destination)
+      try backend.reduce(.sum, dz, axes: [0], into: destination)
     }
   }
 
-  /// The hidden state before each step, 0 before the first: batch x steps x units.
-  private func statesBefore(_ hidden: NDArray) throws(DeviceError) -> NDArray {
-    let before = try backend.newArray(result)
-    try backend.fill(before, with: 0)
-    guard steps > 1 else { return before }
-    let strides = [steps * units, units, 1]
-    let (late, early) = (
-      StridedPattern(offset: units, strides: strides), StridedPattern(strides: strides)
-    )
-    try backend.stridedCopy(
-      hidden, isReversed ? late : early, into: before, isReversed ? early : late,
-      extents: [batch, steps - 1, units])
-    return before
+  /// The sum over all steps but the first of stateᵀ · dq: the state before each, its product's
+  /// gradient.
+  private func pullRecurrentWeight(
+    _ dq: TimeSlots, _ hidden: TimeSlots, into destination: NDArray
+  ) throws(DeviceError) {
+    if steps < 2 || batch == 0 { return try backend.fill(destination, with: 0) }
+    let (early, late) = (0..<(steps - 1), 1..<steps)
+    let states = try hidden.rows(of: isReversed ? late : early, backend)
+    let flow = try dq.rows(of: isReversed ? early : late, backend)
+    let product = MatmulGeometry(
+      rows: units, inner: (steps - 1) * batch, columns: gates * units, transposeLeft: true)
+    try backend.matmul(states, flow, product, .none, into: destination)
   }
 }

@@ -36,7 +36,7 @@ extension Tensor {
     var kept: TimeSlots?
     let y = try compute(on: device, sequence.result) { (y) throws(DeviceError) in
       let hidden = try sequence.plainStates(activation)
-      try hidden.store(into: y, sequence.backend)
+      try hidden.store(into: y, outermost: .batch, sequence.backend)
       kept = hidden
     }
     let hidden = kept
@@ -45,7 +45,8 @@ extension Tensor {
       (dy, dx) throws(DeviceError) in
       guard let hidden else { return }
       let dz = try sequence.pullPlain(hidden, activation, upstream: dy, tap: tap)
-      try sequence.finish(dz: dz, dq: dz, hidden: y, into: dx)
+      let rows = try dz.rows(of: 0..<sequence.steps, sequence.backend)
+      try sequence.finish(dz: rows, dq: dz, hidden: hidden, into: dx)
     }
   }
 }
@@ -67,12 +68,12 @@ extension RecurrentSequence {
     return hidden
   }
 
-  /// The gradient of what goes into the activation, batch x steps x units.
+  /// The gradient of what goes into the activation, for every step.
   fileprivate func pullPlain(
     _ hidden: TimeSlots, _ activation: Activation, upstream dy: NDArray, tap: StateTap?
-  ) throws(DeviceError) -> NDArray {
+  ) throws(DeviceError) -> TimeSlots {
     let flow = try slots(columns: units)
-    try flow.load(dy, backend)
+    try flow.load(dy, outermost: .batch, backend)
     let dh = try backend.newArray([batch, units])
     var later: Int?
     for (time, _) in order.reversed() {
@@ -88,8 +89,6 @@ extension RecurrentSequence {
       }
       later = time
     }
-    let together = try backend.newArray(result)
-    try flow.store(into: together, backend)
-    return together
+    return flow
   }
 }

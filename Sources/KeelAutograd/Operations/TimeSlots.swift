@@ -2,8 +2,8 @@ internal import KeelBackend
 
 /// Arrays of batch x columns, one for each time step (and part of a step), in one piece of memory.
 ///
-/// Each slot starts aligned, so that a step's kernels are handed it like any array. What comes in
-/// and goes out for all steps at once has the batch as its outermost axis and is copied.
+/// Each slot starts aligned, so that a step's kernels are handed it like any array. Callers'
+/// sequences have the batch as their outermost axis and are copied in and out.
 struct TimeSlots {
   let memory: NDArray
   let steps: Int
@@ -30,22 +30,52 @@ struct TimeSlots {
     memory.view(offset: (time * parts + part) * stride, shape: [batch, columns])
   }
 
-  /// Copies batch x steps x (parts * columns) in.
-  func load(_ array: NDArray, _ backend: any Backend) throws(DeviceError) {
-    try backend.stridedCopy(array, outside(), into: memory, inside, extents: extents)
+  /// Which axis is outermost in an array of all steps.
+  enum Outermost {
+    /// batch x steps x (parts * columns), as callers see sequences.
+    case batch
+    /// steps x batch x (parts * columns), the order of the slots.
+    case time
   }
 
-  /// Copies all slots out, to batch x steps x (parts * columns).
-  func store(into array: NDArray, _ backend: any Backend) throws(DeviceError) {
-    try backend.stridedCopy(memory, inside, into: array, outside(), extents: extents)
+  /// Copies all slots in.
+  func load(
+    _ array: NDArray, outermost: Outermost, _ backend: any Backend
+  ) throws(DeviceError) {
+    try backend.stridedCopy(array, outside(outermost), into: memory, inside(), extents: extents())
   }
 
-  /// Copies slots of one part out, to one part of batch x steps x (count * columns).
+  /// Copies all slots out.
+  func store(
+    into array: NDArray, outermost: Outermost, _ backend: any Backend
+  ) throws(DeviceError) {
+    try backend.stridedCopy(memory, inside(), into: array, outside(outermost), extents: extents())
+  }
+
+  /// Copies slots of one part out, to one part of steps x batch x (count * columns).
   func store(
     into array: NDArray, part: Int, of count: Int, _ backend: any Backend
   ) throws(DeviceError) {
     try backend.stridedCopy(
-      memory, inside, into: array, outside(part: part, of: count), extents: extents)
+      memory, inside(), into: array, outside(.time, part: part, of: count), extents: extents())
+  }
+
+  /// All slots as one matrix of (steps * batch) x columns, where nothing lies between them.
+  var joined: NDArray? { parts == 1 && stride == batch * columns ? rows(0..<steps) : nil }
+
+  /// The rows of some steps, one step after the other: (times * batch) x (parts * columns). Read
+  /// only: it is a view of the slots where nothing lies between them, else a copy.
+  func rows(of times: Range<Int>, _ backend: any Backend) throws(DeviceError) -> NDArray {
+    if joined != nil { return rows(times) }
+    let copy = try backend.newArray([times.count * batch, parts * columns])
+    let inside = inside(from: times.lowerBound)
+    try backend.stridedCopy(
+      memory, inside, into: copy, outside(.time), extents: extents(times.count))
+    return copy
+  }
+
+  private func rows(_ times: Range<Int>) -> NDArray {
+    memory.view(offset: times.lowerBound * stride, shape: [times.count * batch, columns])
   }
 
   /// Copies batch x (parts * columns) into the parts of one time step.
@@ -60,10 +90,10 @@ struct TimeSlots {
       memory, inside(of: time), into: array, together, extents: [parts, batch, columns])
   }
 
-  private var extents: [Int] { [steps, parts, batch, columns] }
+  private func extents(_ times: Int? = nil) -> [Int] { [times ?? steps, parts, batch, columns] }
 
-  private var inside: StridedPattern {
-    StridedPattern(strides: [parts * stride, stride, columns, 1])
+  private func inside(from time: Int = 0) -> StridedPattern {
+    StridedPattern(offset: time * parts * stride, strides: [parts * stride, stride, columns, 1])
   }
 
   private func inside(of time: Int) -> StridedPattern {
@@ -74,8 +104,15 @@ struct TimeSlots {
     StridedPattern(strides: [columns, parts * columns, 1])
   }
 
-  private func outside(part: Int = 0, of count: Int? = nil) -> StridedPattern {
+  private func outside(
+    _ outermost: Outermost, part: Int = 0, of count: Int? = nil
+  ) -> StridedPattern {
     let row = (count ?? parts) * columns
-    return StridedPattern(offset: part * columns, strides: [row, columns, steps * row, 1])
+    return switch outermost {
+    case .batch:
+      StridedPattern(offset: part * columns, strides: [row, columns, steps * row, 1])
+    case .time:
+      StridedPattern(offset: part * columns, strides: [batch * row, columns, row, 1])
+    }
   }
 }
