@@ -10,7 +10,7 @@ package struct MatmulTiles: Hashable, Sendable {
   package let packsRight: Bool
   /// Parts of the inner axis whose sums are added afterwards, and the steps of a part.
   package let splits: Int
-  let slice: Int
+  package let slice: Int
   /// Whether neighbouring work-items are neighbouring columns, not neighbouring rows.
   package let columnsFirst: Bool
 
