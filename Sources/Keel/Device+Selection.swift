@@ -68,6 +68,12 @@ extension Device {
     }
   }
 
+  /// Keeps kernels that were compiled since the start on disk, so that the next start loads them.
+  ///
+  /// For the end of a program: it takes about as long as compiling them took. Where it is not
+  /// called, drivers' own caches still help.
+  public static func saveCompiledKernels() { OpenCLBackend.savePrograms() }
+
   /// The one open device of an entry of the list.
   private static func open(_ entry: OpenCLDeviceEntry) throws(DeviceError) -> Device {
     Device(try OpenCLBackend.open(entry))

@@ -34,6 +34,7 @@ struct KeelCommand: ParsableCommand {
       try requireKnownCommand(CommandLine.arguments.dropFirst().first)
       var command = try parseAsRoot()
       try command.run()
+      Device.saveCompiledKernels()
     } catch let exit as ExitStatus {
       if let message = exit.message { complain(message) }
       Glibc.exit(exit.code)

@@ -66,8 +66,19 @@ package final class OpenCLBackend: @unchecked Sendable {
   }
 
   deinit {
-    _ = library.api.clFinish(queue)
+    savePrograms()
     _ = library.api.clReleaseCommandQueue(queue)
+  }
+
+  /// Keeps binaries that the disk does not have yet. At the end and not before: PoCL compiles all
+  /// kernels of a program again when it is asked for its binary, which would hold up the first
+  /// steps for as long as they have waited for compilers already. Not in an exit handler: drivers
+  /// have theirs, which come first.
+  private func savePrograms() {
+    lock.lock()
+    defer { lock.unlock() }
+    _ = library.api.clFinish(queue)
+    programs.save()
   }
 
   private static let opening = OpenCLLock()
@@ -82,6 +93,14 @@ package final class OpenCLBackend: @unchecked Sendable {
     let backend = try OpenCLBackend(entry)
     opened[entry.index] = backend
     return backend
+  }
+
+  /// Keeps the binaries of all devices that ``open(_:)`` has opened.
+  package static func savePrograms() {
+    opening.lock()
+    let backends = opened.values
+    opening.unlock()
+    for backend in backends { backend.savePrograms() }
   }
 
   /// Whether kernels should be those for CPU-class devices: wide vectors, few and big work-items.

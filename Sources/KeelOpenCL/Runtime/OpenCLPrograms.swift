@@ -106,8 +106,6 @@ final class OpenCLPrograms {
     unsaved.append(program)
   }
 
-  var hasUnsaved: Bool { !unsaved.isEmpty }
-
   /// Writes the binaries that changed since the last call. The queue must be idle.
   func save() {
     for program in unsaved {

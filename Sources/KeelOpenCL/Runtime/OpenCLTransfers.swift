@@ -51,11 +51,8 @@ extension OpenCLBackend {
   }
 
   /// What is done while the queue is idle anyway: staging memory comes back, failed transfers are
-  /// reported, new binaries are saved.
-  private func settle() throws(DeviceError) {
-    try staging.reclaim()
-    if programs.hasUnsaved { programs.save() }
-  }
+  /// reported.
+  private func settle() throws(DeviceError) { try staging.reclaim() }
 }
 
 /// Host memory that holds uploads until the device has read them. Only used under the lock.
