@@ -63,6 +63,9 @@ struct TrainCommand: ParsableCommand {
   @Flag(help: "Prints time and bytes per operation at the end; the run itself is slower.")
   var profile = false
 
+  @Flag(help: "Prints the device memory that a step takes, by what it holds, and does not train.")
+  var plan = false
+
   func validate() throws {
     for (name, value) in [("--epochs", epochs), ("--batch", batch), ("--accumulate", accumulate)]
     where value < 1 {
@@ -86,6 +89,7 @@ struct TrainCommand: ParsableCommand {
   func run() throws {
     let job = try resume.map { try TrainingJob(resuming: $0, self) } ?? TrainingJob(self)
     print(job.trainer.model.summary())
+    if plan { return print(try memoryTable(job)) }
     defer { shadow.printReport(of: job.trainer.model.device) }
     job.trainer.lintPolicy = lint.policy
     let stop = Interrupt.catching()
@@ -133,6 +137,18 @@ struct TrainCommand: ParsableCommand {
       if case .nonFinite = error { print("The last steps and their faults: keel report \(path)") }
       throw error
     }
+  }
+
+  private func memoryTable(_ job: TrainingJob) throws -> String {
+    let plan = try job.trainer.memoryPlan(job.train, batchSize: job.batch)
+    var table = TextTable("memory of a step, batch \(job.batch)", ">MB")
+    for (name, bytes) in [
+      ("parameters", plan.parameters), ("gradients", plan.gradients),
+      ("optimizer", plan.optimizer), ("running statistics", plan.statistics),
+      ("batch", plan.batch), ("activations and scratch, at most", plan.activations),
+      ("other tables", plan.other), ("in all, at most", plan.peak),
+    ] { table.add(name, (Double(bytes) * 1e-6).fixed(2)) }
+    return table.render()
   }
 
   private func profileTable(_ profiler: ProfilingBackend) -> String {

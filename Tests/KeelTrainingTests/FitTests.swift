@@ -31,6 +31,33 @@ import Testing
     #expect(try trainer.predict(data.example(at: 5)) == [predictions[5]])
   }
 
+  /// The plan of a step is what a step then takes, and planning leaves the model alone.
+  @Test(arguments: TestDevices.opened())
+  func theMemoryOfAStepIsKnownBeforeIt(_ device: Device) throws {
+    let data = try TestData.columns(64)
+    let trainer = try Model(
+      Sequential {
+        Conv2D(8, kernel: 3)
+        BatchNorm(activation: .relu)
+        Flatten()
+        Dense(4)
+      }, input: [8, 8, 1], device: device, seed: 1
+    ).compile(optimizer: .adam(), loss: .softmaxCrossEntropy())
+    let before = try TestData.bits(trainer.model)
+    let plan = try trainer.memoryPlan(data, batchSize: 32)
+    #expect(try TestData.bits(trainer.model) == before)
+    let count = trainer.model.arena.count
+    #expect(plan.parameters == 4 * count && plan.gradients == plan.parameters)
+    #expect(plan.optimizer >= 2 * plan.parameters && plan.batch == 4 * (32 * 64 + 32))
+    // The output of the convolution and of the normalisation at least.
+    #expect(plan.activations >= 2 * 4 * 32 * 36 * 8)
+    device.resetPeakBytes()
+    try trainer.fit(data, epochs: 1, batchSize: 32)
+    let taken = device.counters.peakBytes
+    #expect(Double(plan.peak) > 0.8 * Double(taken) && plan.peak < 2 * taken, "\(plan) \(taken)")
+    #expect(throws: TrainingError.self) { try trainer.memoryPlan(data, batchSize: 0) }
+  }
+
   @Test(arguments: TestDevices.all) func theSameSeedGivesTheSameBits(_ device: Device) throws {
     let data = try TestData.columns(50)
     let runs = try (0..<2).map { _ in

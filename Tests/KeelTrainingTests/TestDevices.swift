@@ -12,14 +12,17 @@ enum TestDevices {
   }()
 
   /// The same devices, opened again: their counters are nobody else's.
-  static let fresh: [Device] = {
+  static let fresh: [Device] = opened()
+
+  /// Devices that nobody else works on.
+  static func opened() -> [Device] {
     var devices: [Device] = []
     if let cpu = try? CPUBackend() { devices.append(Device(cpu)) }
     if let entry = OpenCLDiscovery.shared.devices.first, let backend = try? OpenCLBackend(entry) {
       devices.append(Device(backend))
     }
     return devices
-  }()
+  }
 }
 
 /// The sentence of the error that a body throws, or an empty one.
