@@ -61,9 +61,15 @@ package struct TelescopeReading: Sendable {
   /// 2, int32: elements that are not finite, and the first tensor that has one, or -1.
   package let faults: NDArray
 
-  /// Memory for the reading of so many tensors.
-  package init(tensors: Int, on backend: any Backend) throws(DeviceError) {
-    statistics = try backend.allocate([tensors, 2], .float32)
+  /// Memory for the reading of so many tensors, its statistics where the caller wants them.
+  package init(
+    tensors: Int, statistics: NDArray? = nil, on backend: any Backend
+  ) throws(DeviceError) {
+    if let statistics {
+      self.statistics = statistics
+    } else {
+      self.statistics = try backend.allocate([tensors, 2], .float32)
+    }
     counts = try backend.allocate([tensors, 4], .int32)
     histogram = try backend.allocate([tensors, 16], .int32)
     summary = try backend.allocate([2], .float32)

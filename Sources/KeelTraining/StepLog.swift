@@ -30,11 +30,14 @@ final class StepLog {
   private let backend: any Backend
   private let counts: Bool
   private let names: [String]
-  /// Loss and right answers of each micro-batch.
+  /// Loss and right answers of each micro-batch, a row of ``width`` for each: one formula over both
+  /// and ``isLoss`` puts them there.
   private let values: NDArray
-  /// The decision of each step, and the norms of all parameters' gradients.
-  private let decisions: NDArray
-  private let norms: NDArray
+  private let isLoss: NDArray
+  private static let width = NDArray.alignment / 4
+  /// What each step left behind (``StepPipeline/report``).
+  private let reports: NDArray
+  private let reportCount: Int
   private var rows: [Row] = []
   private var steps = 0
 
@@ -43,12 +46,13 @@ final class StepLog {
     backend = model.device.backend
     self.counts = counts
     names = model.parameters.map(\.name)
-    let (backend, tensors) = (backend, max(1, names.count))
-    (values, decisions, norms) = try trainingDevice { () throws(DeviceError) in
+    reportCount = StepPipeline.normsOffset + 2 * names.count
+    let (backend, reportCount) = (backend, reportCount)
+    (values, isLoss, reports) = try trainingDevice { () throws(DeviceError) in
       (
-        try backend.allocate([StepLog.capacity, 2], .float32),
-        try backend.allocate([StepLog.capacity, DecisionField.count], .float32),
-        try backend.allocate([StepLog.capacity, tensors], .float32)
+        try backend.allocate([StepLog.capacity, StepLog.width], .float32),
+        try backend.array([1, 0] as [Float], shape: [2]),
+        try backend.allocate([StepLog.capacity, reportCount], .float32)
       )
     }
   }
@@ -63,31 +67,17 @@ final class StepLog {
   func record(
     _ row: Row, loss: Tensor, right: Tensor?, of updater: Updater
   ) throws(TrainingError) {
-    let start = rows.count * 2
+    let place = values.view(offset: rows.count * StepLog.width, shape: [2])
     try trainingDevice { () throws(DeviceError) in
-      try copy(loss.value, count: 1, into: values, at: start)
-      if let right { try copy(right.value, count: 1, into: values, at: start + 1) }
+      try backend.pointwise(
+        Expression.z.select(.x, .y), [loss.value, (right ?? loss).value, isLoss], into: place)
       guard row.endsStep else { return }
-      let pipeline = updater.pipeline
-      try copy(
-        pipeline.decision, count: DecisionField.count, into: decisions,
-        at: steps * DecisionField.count)
-      if !names.isEmpty {
-        try copy(
-          pipeline.reading.statistics, stride: 2, count: names.count, into: norms,
-          at: steps * names.count)
-      }
+      try backend.stridedCopy(
+        updater.pipeline.report, StridedPattern(strides: [1]), into: reports,
+        StridedPattern(offset: steps * reportCount, strides: [1]), extents: [reportCount])
     }
     rows.append(row)
     if row.endsStep { steps += 1 }
-  }
-
-  private func copy(
-    _ source: NDArray, stride: Int = 1, count: Int, into target: NDArray, at offset: Int
-  ) throws(DeviceError) {
-    try backend.stridedCopy(
-      source, StridedPattern(strides: [stride]), into: target,
-      StridedPattern(offset: offset, strides: [1]), extents: [count])
   }
 
   /// Forgets what was not read.
@@ -99,29 +89,27 @@ final class StepLog {
   /// The steps since the last read. Waits for the device.
   func read() throws(TrainingError) -> [Entry] {
     guard !rows.isEmpty else { return [] }
-    let numbers = try download(values, rows.count * 2)
-    let decisions = try download(decisions, steps * DecisionField.count)
-    let norms = try download(norms, steps * names.count)
+    let numbers = try download(values, rows.count * StepLog.width)
+    let reports = try download(reports, steps * reportCount)
     var entries: [Entry] = []
     var (loss, right, examples) = (0.0, 0.0, 0)
     var batches: [Int] = []
     for (place, row) in rows.enumerated() {
-      loss += Double(numbers[2 * place]) * Double(row.examples)
-      right += Double(numbers[2 * place + 1])
+      loss += Double(numbers[StepLog.width * place]) * Double(row.examples)
+      right += Double(numbers[StepLog.width * place + 1])
       examples += row.examples
       batches.append(row.batch)
       guard row.endsStep else { continue }
-      let number = entries.count
-      let tensorNorms = norms[(number * names.count)..<((number + 1) * names.count)]
+      let start = entries.count * reportCount
+      let tensorNorms = names.indices.map { reports[start + StepPipeline.normsOffset + 2 * $0] }
       let report = StepReport(
-        decision: decisions[(number * DecisionField.count)...], tensorNorms: tensorNorms,
-        names: names)
+        decision: reports[start...], tensorNorms: tensorNorms[...], names: names)
       let record = StepRecord(
         step: row.step, epoch: row.epoch, examples: examples,
         loss: Float(loss / Double(examples)),
         accuracy: counts ? Float(right / Double(examples)) : nil, report)
       entries.append(
-        Entry(record: record, tensorNorms: Array(tensorNorms), batches: batches))
+        Entry(record: record, tensorNorms: tensorNorms, batches: batches))
       (loss, right, examples, batches) = (0, 0, 0, [])
     }
     clear()

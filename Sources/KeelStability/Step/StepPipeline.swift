@@ -12,6 +12,10 @@ package final class StepPipeline {
   /// What the gradients were like before anything but penalties touched them.
   package let reading: TelescopeReading
   package let decision: NDArray
+  /// What a step leaves behind, in one piece so that one copy keeps it: the decision, and from
+  /// ``normsOffset`` on norm and largest magnitude of each parameter's gradient.
+  package let report: NDArray
+  package static let normsOffset = NDArray.alignment / 4
   package let counters: NDArray
   /// The state of each clip stage, nil where it keeps none.
   package let clipStates: [NDArray?]
@@ -34,18 +38,26 @@ package final class StepPipeline {
     self.backend = backend
     moments = try model.arena.makeMoments(optimizer.rule.momentCount)
     let places = model.parameters.map { (offset: $0.place?.offset ?? 0, count: $0.shape.count) }
+    let reportCount = Self.normsOffset + 2 * places.count
+    report = try onDevice { () throws(DeviceError) in
+      let report = try backend.allocate([reportCount], .float32)
+      try backend.fill(report, with: 0)
+      return report
+    }
+    decision = report.view(offset: 0, shape: [DecisionField.count])
     (table, reading, remeasured, coefficients) = try onDevice { () throws(DeviceError) in
       (
         try TelescopeTable(places, on: backend),
-        try TelescopeReading(tensors: places.count, on: backend),
+        try TelescopeReading(
+          tensors: places.count,
+          statistics: report.view(offset: Self.normsOffset, shape: [places.count, 2]),
+          on: backend),
         try TelescopeReading(tensors: places.count, on: backend),
         try backend.allocate([max(1, places.count)], .float32)
       )
     }
-    (decision, counters) = try onDevice { () throws(DeviceError) in
-      let decision = try backend.allocate([DecisionField.count], .float32)
-      try backend.fill(decision, with: 0)
-      return (decision, try backend.array([0, 0, 0, 0] as [Int32], shape: [CounterField.count]))
+    counters = try onDevice { () throws(DeviceError) in
+      try backend.array([0, 0, 0, 0] as [Int32], shape: [CounterField.count])
     }
     var states: [NDArray?] = []
     for stage in stability.clip.stages {
