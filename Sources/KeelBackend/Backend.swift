@@ -16,6 +16,8 @@ package protocol Backend:
 {
   var info: DeviceDescription { get }
   var counters: DeviceCounters { get }
+  /// The tuned choices of kernels; nil where all are those of the planning functions.
+  var tuningRecord: TuningRecord? { get }
 
   /// Lets ``DeviceCounters/peakBytes`` begin again at what is in use now.
   func resetPeakBytes()
@@ -38,6 +40,8 @@ package protocol Backend:
 }
 
 extension Backend {
+  package var tuningRecord: TuningRecord? { nil }
+
   package func hostMemory(of array: NDArray) -> UnsafeMutableRawBufferPointer? { nil }
 
   /// Uploads an array of numbers into new memory.

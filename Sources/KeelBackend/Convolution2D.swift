@@ -4,7 +4,7 @@
 /// (p * strideHeight + u * dilationHeight - padTop, q * strideWidth + v * dilationWidth - padLeft)
 /// for filter tap (u, v). Pixels outside the image are 0. Output channel c belongs to group
 /// c / (outChannels / groups) and reads the inChannels / groups input channels of that group.
-package struct Convolution2DGeometry: Hashable, Sendable {
+package struct Convolution2DGeometry: Hashable, Sendable, Codable {
   package var batch: Int
   package var height: Int
   package var width: Int

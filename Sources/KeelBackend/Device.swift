@@ -55,6 +55,9 @@ public struct Device: Sendable, Hashable, CustomStringConvertible {
   /// The device's counters since it was opened.
   public var counters: DeviceCounters { backend.counters }
 
+  /// The kernels that were chosen by measurement; nil where `keel tune` has not run for it.
+  public var tuning: TuningRecord? { backend.tuningRecord }
+
   /// Lets ``DeviceCounters/peakBytes`` begin again at what is in use now.
   public func resetPeakBytes() { backend.resetPeakBytes() }
 

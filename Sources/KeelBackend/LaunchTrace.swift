@@ -18,6 +18,9 @@ package struct LaunchTrace: Sendable {
   package var launches: [LaunchRecord] = []
   /// What the planning functions chose and why, in order, each text once.
   package var choices: [String] = []
+  /// From the start of the first kernel to the end of the last, by the device's clock; 0 where the
+  /// driver does not measure all of them.
+  package var spanNanoseconds: UInt64 = 0
 
   package init() {}
 

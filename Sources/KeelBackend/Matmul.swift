@@ -1,5 +1,5 @@
 /// The extents of a batch of matrix products c[i] = a[i] * b[i].
-package struct MatmulGeometry: Hashable, Sendable {
+package struct MatmulGeometry: Hashable, Sendable, Codable {
   package var batch: Int
   package var rows: Int
   package var inner: Int

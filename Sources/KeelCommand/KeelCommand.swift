@@ -21,7 +21,7 @@ struct KeelCommand: ParsableCommand {
       DevicesCommand.self, TrainCommand.self, EvaluateCommand.self, PredictCommand.self,
       ParityCommand.self, BenchCommand.self, OpsCommand.self, DoctorCommand.self,
       DataCommand.self, LintCommand.self, ReportCommand.self, StudyCommand.self,
-      ProbeCommand.self, LabCommand.self,
+      ProbeCommand.self, LabCommand.self, TuneCommand.self,
     ]
   )
 

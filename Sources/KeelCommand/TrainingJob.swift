@@ -69,6 +69,13 @@ struct TrainingJob {
     let device: Device
     (device, profiler) = try Self.open(command, quietly)
     trainer = try folder.trainer(on: device)
+    if description.device == device.info,
+      description.tuning?.fingerprint != device.tuning?.fingerprint
+    {
+      KeelCommand.complain(
+        "warning: \(path) began with other tuned kernels than this device has now; sums are "
+          + "added in another order, so the result is not equal to the bit to one without a stop")
+    }
     if !quietly {
       print(
         "going on with \(path): epoch \(description.progress.epochs + 1) of \(plan.lastEpoch), "

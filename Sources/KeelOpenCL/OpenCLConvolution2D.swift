@@ -1,7 +1,7 @@
 package import KeelBackend
 
 /// What is computed of a convolution.
-package enum Convolution2DDirection: Hashable, Sendable, CaseIterable {
+package enum Convolution2DDirection: String, Hashable, Sendable, CaseIterable, Codable {
   case forward, inputGradient, filterGradient
 }
 
@@ -45,8 +45,9 @@ extension Convolution2DPlan: CustomStringConvertible {
     case .groups: "one group per few channels, no matrix product"
     case .product: "a matrix product of pixels and channels"
     case .winograd(let plan):
-      "Winograd, tiles of \(plan.tileOut) x \(plan.tileOut) in slices of \(plan.slice), "
-        + "estimated at \(plan.share.fixed(2)) of the direct kernels' time"
+      "Winograd, tiles of \(plan.tileOut) x \(plan.tileOut) in slices of \(plan.slice)"
+        + (plan.share == 1
+          ? "" : ", estimated at \(plan.share.fixed(2)) of the direct kernels' time")
     case .tiles: "register tiles (Winograd: another form, or no gain)"
     case .local: "local-memory tiles (Winograd: another form, or no gain)"
     }
@@ -166,8 +167,10 @@ extension OpenCLBackend: Convolution2DBackend {
   private func plan(
     _ geometry: Convolution2DGeometry, _ direction: Convolution2DDirection
   ) -> Convolution2DPlan {
-    let plan = Convolution2DPlan(geometry, direction, isCPUClass: isCPUClass)
-    explain("convolution2d \(direction): \(plan)")
+    let isCPUClass = self.isCPUClass
+    let tuned = tuning.convolution2D(geometry, direction, isCPUClass: isCPUClass)
+    let plan = tuned ?? Convolution2DPlan(geometry, direction, isCPUClass: isCPUClass)
+    explain("convolution2d \(direction): \(plan)" + (tuned == nil ? "" : ", tuned"))
     return plan
   }
 }

@@ -35,10 +35,11 @@ extension MatmulPlan: CustomStringConvertible {
   package var description: String {
     switch self {
     case .tiles(let plan):
-      "register tiles of \(MatmulTiles.rows) x \(plan.columns), left \(name(plan.packsLeft)), "
+      "register tiles of \(plan.rows) x \(plan.columns), left \(name(plan.packsLeft)), "
         + "right \(name(plan.packsRight)), inner axis in \(plan.splits) part(s)"
     case .local(let plan):
-      "local tiles of \(plan.tile) x \(plan.tile), inner axis in \(plan.splits) part(s)"
+      "local tiles of \(plan.tile) x \(plan.tile) in steps of \(plan.inner) by \(plan.group) "
+        + "work-items, inner axis in \(plan.splits) part(s)"
     }
   }
 
@@ -63,10 +64,30 @@ extension OpenCLBackend: MatmulBackend {
     into result: MatmulResult
   ) throws(DeviceError) {
     if geometry.batch * geometry.rows * geometry.columns == 0 { return }
-    let plan = MatmulPlan(geometry, isCPUClass: isCPUClass, limits: limits)
-    explain("matmul \(geometry): \(plan)")
+    let isCPUClass = self.isCPUClass
+    let tuned = tuning.matmul(geometry, isCPUClass: isCPUClass, limits: limits)
+    let plan = tuned ?? MatmulPlan(geometry, isCPUClass: isCPUClass, limits: limits)
+    explain("matmul \(geometry): \(plan)" + (tuned == nil ? "" : ", tuned"))
+    try matmul(a, b, geometry, epilogue, into: result, by: plan)
+  }
+
+  /// The same by the kernels of a given plan, which must be able to compute the geometry.
+  package func matmul(
+    _ a: NDArray, _ b: NDArray, _ geometry: MatmulGeometry, _ epilogue: Epilogue,
+    into c: NDArray, by plan: MatmulPlan
+  ) throws(DeviceError) {
+    let result = MatmulResult(array: c, batchStride: geometry.rows * geometry.columns)
+    try matmul(a, b, geometry, epilogue, into: result, by: plan)
+  }
+
+  private func matmul(
+    _ a: NDArray, _ b: NDArray, _ geometry: MatmulGeometry, _ epilogue: Epilogue,
+    into result: MatmulResult, by plan: MatmulPlan
+  ) throws(DeviceError) {
+    if geometry.batch * geometry.rows * geometry.columns == 0 { return }
     switch plan {
-    case .tiles(let plan): try matmulTiles(a, b, geometry, plan, epilogue, into: result)
+    case .tiles(let plan):
+      try matmulTiles(a, b, geometry, plan.fitted(to: geometry), epilogue, into: result)
     case .local(let plan): try matmulLocal(a, b, geometry, plan, epilogue, into: result)
     }
   }

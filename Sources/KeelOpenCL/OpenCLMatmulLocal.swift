@@ -5,7 +5,7 @@ package struct LocalTiles: Hashable, Sendable {
   /// Rows and columns of a tile (`TILE_ROWS`, `TILE_COLUMNS`).
   package let tile: Int
   /// Steps of the inner axis in a tile (`TILE_INNER`).
-  package static let inner = 16
+  package let inner: Int
   /// Work-items along a side of a tile (`SIDE`).
   package let side: Int
   /// Parts of the inner axis whose sums are added afterwards.
@@ -13,8 +13,20 @@ package struct LocalTiles: Hashable, Sendable {
 
   package var group: Int { side * side }
   package var options: [String] {
-    ["TILE_ROWS=\(tile)", "TILE_COLUMNS=\(tile)", "TILE_INNER=\(Self.inner)", "SIDE=\(side)"]
+    ["TILE_ROWS=\(tile)", "TILE_COLUMNS=\(tile)", "TILE_INNER=\(inner)", "SIDE=\(side)"]
   }
+
+  /// Given choices, for tuning; nil where the kernels cannot be built with them.
+  package init?(tile: Int, inner: Int, side: Int, splits: Int) {
+    let group = side * side
+    guard (4...16).contains(side), [8, 16, 32].contains(inner), (1...1024).contains(splits),
+      tile > 0, tile % (4 * side) == 0, group % tile == 0, group % inner == 0
+    else { return nil }
+    (self.tile, self.inner, self.side, self.splits) = (tile, inner, side, splits)
+  }
+
+  /// Local memory of a work-group, each line padded by four numbers.
+  var localBytes: Int { 4 * inner * 2 * (tile + 4) }
 
   /// - Parameters:
   ///   - copies: products that run at once.
@@ -23,13 +35,14 @@ package struct LocalTiles: Hashable, Sendable {
     rows: Int, columns: Int, inner: Int, copies: Int, limits: OpenCLLimits,
     splittable: Bool = true
   ) {
+    self.inner = 16
     side = limits.maximumGroup >= 256 ? 16 : 8
     // Wide tiles need fewer loads per product, but enough of them must be there for all units.
     let wide = copies * ceilDivide(rows, 128) * ceilDivide(columns, 128)
     tile = side == 16 && rows > 64 && columns > 64 && wide >= limits.computeUnits ? 128 : 64
     // The number of parts depends on the extents alone, so that every run adds in one order.
     let tiles = max(1, copies * ceilDivide(rows, tile) * ceilDivide(columns, tile))
-    let longest = max(1, inner / (16 * Self.inner))
+    let longest = max(1, inner / (16 * self.inner))
     splits = splittable ? max(1, min(256 / tiles, longest, 64)) : 1
   }
 }

@@ -3,7 +3,7 @@ package import KeelBackend
 /// How `matmul.cl` computes a product: which operands are packed, and the width of a tile.
 package struct MatmulTiles: Hashable, Sendable {
   /// Rows of a tile (`TILE_ROWS`).
-  package static let rows = 8
+  package let rows: Int
   /// Vectors of sixteen columns in a tile (`TILE_VECTORS`).
   package let vectors: Int
   package let packsLeft: Bool
@@ -15,15 +15,42 @@ package struct MatmulTiles: Hashable, Sendable {
   package let columnsFirst: Bool
 
   package var columns: Int { 16 * vectors }
-  var options: [String] { ["TILE_ROWS=\(Self.rows)", "TILE_VECTORS=\(vectors)"] }
+  var options: [String] { ["TILE_ROWS=\(rows)", "TILE_VECTORS=\(vectors)"] }
+
+  /// Given choices, for tuning; ``computes(_:)`` says for which products.
+  /// Its parts have lengths once it is ``fitted(to:)`` one.
+  package init(
+    rows: Int, vectors: Int, packsLeft: Bool, packsRight: Bool, parts: Int = 1,
+    columnsFirst: Bool = false
+  ) {
+    self.init(rows, vectors, packsLeft, packsRight, splits: parts, slice: 0, columnsFirst)
+  }
+
+  private init(
+    _ rows: Int, _ vectors: Int, _ packsLeft: Bool, _ packsRight: Bool, splits: Int, slice: Int,
+    _ columnsFirst: Bool
+  ) {
+    (self.rows, self.vectors, self.columnsFirst) = (rows, vectors, columnsFirst)
+    (self.packsLeft, self.packsRight) = (packsLeft, packsRight)
+    (self.splits, self.slice) = (splits, slice)
+  }
+
+  /// The same for the inner axis of a product.
+  func fitted(to geometry: MatmulGeometry) -> MatmulTiles {
+    let slice = max(1, ceilDivide(geometry.inner, splits))
+    return MatmulTiles(
+      rows, vectors, packsLeft, packsRight,
+      splits: max(1, ceilDivide(geometry.inner, slice)), slice: slice, columnsFirst)
+  }
 
   /// - Parameter parts: parts of the inner axis, where the plan is not to find them.
   package init(_ geometry: MatmulGeometry, parts: Int? = nil) {
+    rows = 8
     vectors = Self.vectors(columns: geometry.columns)
     // In place, a tile must fit in the operand. A long operand that is read again and again, each
     // step on another page, is worth a copy; measured in docs/benchmarks.md.
     packsLeft =
-      geometry.rows < Self.rows
+      geometry.rows < rows
       || geometry.transposeLeft && geometry.rows >= 1024 && geometry.columns >= 512
     packsRight =
       geometry.transposeRight || geometry.columns < 16 * vectors
@@ -51,6 +78,15 @@ package struct MatmulTiles: Hashable, Sendable {
     let parts = min(geometry.inner / slice, (512 << 10) / area)
     return parts < 4 ? 1 : parts
   }
+
+  /// Whether every operand that stays in place can be read in whole tiles, and the sums of parts
+  /// take at most 64 MiB.
+  func computes(_ geometry: MatmulGeometry) -> Bool {
+    splits * geometry.batch * geometry.rows * geometry.columns <= max(
+      16 << 20, geometry.batch * geometry.rows * geometry.columns)
+      && (packsLeft || geometry.rows >= rows)
+      && (packsRight || !geometry.transposeRight && geometry.columns >= columns)
+  }
 }
 
 /// An operand as the tiles read it.
@@ -73,7 +109,7 @@ extension OpenCLBackend {
     let left = try operand(
       a, lines: geometry.rows, inner: geometry.inner, isTransposed: geometry.transposeLeft,
       matrices: geometry.leftBatchStride == 0 ? 1 : geometry.batch,
-      batchStride: geometry.leftBatchStride, width: MatmulTiles.rows, packs: plan.packsLeft, plan)
+      batchStride: geometry.leftBatchStride, width: plan.rows, packs: plan.packsLeft, plan)
     let right = try operand(
       b, lines: geometry.columns, inner: geometry.inner, isTransposed: !geometry.transposeRight,
       matrices: geometry.rightBatchStride == 0 ? 1 : geometry.batch,
@@ -82,7 +118,7 @@ extension OpenCLBackend {
     let area = geometry.rows * geometry.columns
     let sums = isWhole ? result.array : try scratch(geometry.batch * plan.splits * area)
     let (rowTiles, columnTiles) = (
-      ceilDivide(geometry.rows, MatmulTiles.rows), ceilDivide(geometry.columns, plan.columns)
+      ceilDivide(geometry.rows, plan.rows), ceilDivide(geometry.columns, plan.columns)
     )
     let grid = Grid.tiles(
       plan.columnsFirst ? columnTiles : rowTiles, plan.columnsFirst ? rowTiles : columnTiles,

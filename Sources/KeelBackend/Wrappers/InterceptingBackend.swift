@@ -30,6 +30,7 @@ package protocol InterceptingBackend: Backend {
 extension InterceptingBackend {
   package var info: DeviceDescription { inner.info }
   package var counters: DeviceCounters { inner.counters }
+  package var tuningRecord: TuningRecord? { inner.tuningRecord }
   package func resetPeakBytes() { inner.resetPeakBytes() }
 
   package func allocate(_ shape: Shape, _ dtype: DType) throws(DeviceError) -> NDArray {

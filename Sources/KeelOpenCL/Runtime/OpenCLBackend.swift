@@ -9,6 +9,8 @@ package final class OpenCLBackend: @unchecked Sendable {
   package let info: DeviceDescription
   package let limits: OpenCLLimits
 
+  let tuning: DeviceTuning
+
   let library: OpenCLLibrary
   let entry: OpenCLDeviceEntry
   let lock = OpenCLLock()
@@ -27,9 +29,11 @@ package final class OpenCLBackend: @unchecked Sendable {
 
   /// Opens a device with its own queue, pool and programs.
   ///
+  /// - Parameter tuning: nil is what the user's database holds for the device.
   /// Use ``open(_:)`` for the one that the process shares.
   package init(
-    _ entry: OpenCLDeviceEntry, cache: OpenCLBinaryCache = .standard()
+    _ entry: OpenCLDeviceEntry, cache: OpenCLBinaryCache = .standard(),
+    tuning: DeviceTuning? = nil
   ) throws(DeviceError) {
     guard let library = OpenCLLibrary.shared else {
       throw .notFound(selector: entry.description.selector, available: [])
@@ -57,6 +61,7 @@ package final class OpenCLBackend: @unchecked Sendable {
     self.context = context
     info = entry.description
     limits = entry.limits
+    self.tuning = tuning ?? .standard(for: entry.description)
     pool = OpenCLMemoryPool(library, context: context, limits: entry.limits, lock: lock)
     programs = OpenCLPrograms(library, entry, context: context, cache: cache)
     staging = OpenCLStaging(library)
@@ -127,6 +132,8 @@ package final class OpenCLBackend: @unchecked Sendable {
     classOverride = cpuClass
     return before
   }
+
+  package var tuningRecord: TuningRecord? { tuning.record }
 
   package func resetPeakBytes() { pool.resetPeakBytes() }
 

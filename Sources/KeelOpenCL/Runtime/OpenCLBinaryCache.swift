@@ -92,7 +92,8 @@ private func environment(_ name: String) -> String? {
   getenv(name).map { String(cString: $0) }
 }
 
-private func readFile(_ path: String) -> [UInt8]? {
+/// All bytes of a file that is not empty, or nil.
+func readFile(_ path: String) -> [UInt8]? {
   let file = open(path, O_RDONLY | O_CLOEXEC)
   guard file >= 0 else { return nil }
   defer { close(file) }

@@ -40,11 +40,16 @@ extension OpenCLBackend: LaunchTracing {
     try synchronize()
     var trace = LaunchTrace()
     trace.choices = record?.choices ?? []
-    trace.launches = (record?.events ?? []).map { event, program, function in
-      let end = time(event, CL_PROFILING_COMMAND_END)
-      let start = time(event, CL_PROFILING_COMMAND_START)
-      return LaunchRecord(
-        program: program, function: function, nanoseconds: end > start ? end - start : 0)
+    let events = record?.events ?? []
+    let starts = events.map { time($0.event, CL_PROFILING_COMMAND_START) }
+    let ends = events.map { time($0.event, CL_PROFILING_COMMAND_END) }
+    if let first = starts.min(), let last = ends.max(), first > 0, last > first {
+      trace.spanNanoseconds = last - first
+    }
+    trace.launches = events.indices.map { index in
+      LaunchRecord(
+        program: events[index].program, function: events[index].function,
+        nanoseconds: ends[index] > starts[index] ? ends[index] - starts[index] : 0)
     }
     return trace
   }

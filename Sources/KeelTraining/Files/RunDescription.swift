@@ -39,6 +39,8 @@ public struct RunDescription: Hashable, Sendable, Codable {
   public var device: DeviceDescription
   /// The program that it ran with last.
   public var build: BuildDescription?
+  /// The kernels that it ran otherwise than planned, where the device was tuned.
+  public var tuning: TuningRecord?
   /// How far it is.
   public var progress: Progress
 
@@ -74,6 +76,7 @@ public struct RunDescription: Hashable, Sendable, Codable {
     self.data = data
     device = model.device.info
     build = .current
+    tuning = model.device.tuning
     progress = Progress(
       epochs: trainer.position.epoch, batches: trainer.position.step,
       steps: trainer.updater.step, isComplete: trainer.position.epoch >= plan.lastEpoch,

@@ -40,6 +40,11 @@ extension RunDescription {
     return text.isEmpty ? nil : text
   }
 
+  private var tuningText: String {
+    guard let tuning else { return "none: kernels as the planning functions choose" }
+    return "\(tuning.fingerprint); \(tuning.choices.count) choices used"
+  }
+
   /// What computed it.
   var machineRows: [[String]] {
     [
@@ -49,6 +54,7 @@ extension RunDescription {
       ["interface or instruction set", device.version],
       ["class of kernels", device.kind.rawValue],
       ["compute units", "\(device.computeUnits)"],
+      ["tuning", tuningText],
       ["Keel", build?.keel ?? "not recorded"],
       ["Swift compiler", build?.swift ?? "not recorded"],
     ]
