@@ -12,7 +12,8 @@ struct KeelCommand: ParsableCommand {
     discussion: """
       Devices: cpu, opencl, opencl:INDEX, opencl:PLATFORM.DEVICE, part of a device's name, or auto.
       The environment variable KEEL_DEVICE sets the default, KEEL_LOG the log level
-      (trace, debug, info, notice, warning, error), KEEL_CACHE the folder of compiled kernels.
+      (trace, debug, info, notice, warning, error), KEEL_CACHE the folder of compiled kernels,
+      KEEL_TUNING the file that 'keel tune' writes.
       Exit codes: 0 success, 1 a check failed, 2 bad usage or input, 3 a device failed,
       130 stopped by Ctrl-C.
       """,

@@ -48,7 +48,7 @@ struct TuneCommand: ParsableCommand {
   var patience = 30.0
 
   // For tests of the tuner, and the other end of its pipe.
-  @Option(help: .hidden) var plant: String?
+  @Option(help: .hidden) var plant: [String] = []
   @Flag(help: .hidden) var worker = false
 
   func validate() throws {
@@ -64,8 +64,8 @@ struct TuneCommand: ParsableCommand {
     if !shape.isEmpty && op == "convolution2d" {
       throw ValidationError("--shape is that of a matrix product; leave out --op convolution2d.")
     }
-    if let plant, TuningRequest.Fault(rawValue: plant) == nil {
-      throw ValidationError("--plant must be wrong, abort or hang, got '\(plant)'.")
+    for name in plant where TuningRequest.Fault(rawValue: name) == nil {
+      throw ValidationError("--plant must be wrong, abort or hang, got '\(name)'.")
     }
   }
 
@@ -84,7 +84,7 @@ struct TuneCommand: ParsableCommand {
     let backend = try openCL()
     let session = TuningSession(
       backend: backend, path: path, database: database, patience: patience,
-      plant: plant.flatMap { TuningRequest.Fault(rawValue: $0) })
+      planted: plant.compactMap { TuningRequest.Fault(rawValue: $0) })
     try session.run(subjects, seconds: Self.seconds(budget) ?? 60)
   }
 

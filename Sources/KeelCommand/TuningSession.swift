@@ -12,7 +12,7 @@ final class TuningSession {
   private let path: String
   private var database: TuningDatabase
   private let patience: Double
-  private let plant: TuningRequest.Fault?
+  private let planted: [TuningRequest.Fault]
   private let worker: WorkerProcess
   private let stop = Interrupt.catching()
   private let clock = ContinuousClock()
@@ -21,13 +21,13 @@ final class TuningSession {
 
   init(
     backend: OpenCLBackend, path: String, database: TuningDatabase, patience: Double,
-    plant: TuningRequest.Fault?
+    planted: [TuningRequest.Fault]
   ) {
     self.backend = backend
     self.path = path
     self.database = database
     self.patience = patience
-    self.plant = plant
+    self.planted = planted
     worker = WorkerProcess(device: backend.info.selector)
     deadline = clock.now
   }
@@ -95,8 +95,8 @@ final class TuningSession {
     {
       throw .defaultRefused(reason)
     }
-    if let plant {
-      let request = TuningRequest(subject, plan: nil, fault: plant, checks: true, seconds: 1)
+    for fault in planted {
+      let request = TuningRequest(subject, plan: nil, fault: fault, checks: true, seconds: 1)
       _ = try measure(request, nil, progress)
     }
     // A dozen candidates and the last comparisons share the time.
@@ -157,6 +157,8 @@ final class TuningSession {
     _ request: TuningRequest, _ plan: TunedPlan?, _ progress: ProgressLine
   ) throws(End) -> Outcome {
     let left = seconds(until: deadline)
+    // The first request for a shape starts the device and compiles its kernels.
+    let patience = request.plan == nil && request.fault == nil ? 4 * patience : patience
     guard left > 0, !stop.isRequested else { throw .budget }
     let answer: WorkerProcess.Answer
     do {

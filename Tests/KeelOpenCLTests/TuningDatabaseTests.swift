@@ -94,6 +94,23 @@ import Testing
     #expect(tuning(Self.entry(Self.geometry, nil)).record == nil)
   }
 
+  /// A launch takes microseconds.
+  @Test func aLookupTakesLessThanAMicrosecond() {
+    let tuning = DeviceTuning(Self.database(Self.entry()), for: Self.device)
+    guard let limits = TestDevice.entry?.limits else { return }
+    var found = 0
+    let time = ContinuousClock().measure {
+      for columns in 0..<100_000 {
+        var geometry = Self.geometry
+        geometry.columns += columns % 256
+        let plan = tuning.matmul(geometry, isCPUClass: true, limits: limits)
+        if plan == Self.plan { found += 1 }
+      }
+    }
+    #expect(found >= 50_000 && found < 51_000)
+    #expect(time < .milliseconds(100), "\(time)")
+  }
+
   @Test func theFingerprintNamesTheChoices() throws {
     func fingerprint(_ entry: TuningDatabase.Entry) throws -> String {
       try #require(DeviceTuning(Self.database(entry), for: Self.device).record).fingerprint

@@ -76,7 +76,7 @@ package final class DeviceTuning: Sendable {
     }
   }
 
-  func matmul(
+  package func matmul(
     _ geometry: MatmulGeometry, isCPUClass: Bool, limits: OpenCLLimits
   ) -> MatmulPlan? {
     if choices.isEmpty { return nil }
@@ -88,7 +88,7 @@ package final class DeviceTuning: Sendable {
     return plan
   }
 
-  func convolution2D(
+  package func convolution2D(
     _ geometry: Convolution2DGeometry, _ direction: Convolution2DDirection, isCPUClass: Bool
   ) -> Convolution2DPlan? {
     if choices.isEmpty { return nil }
@@ -101,7 +101,7 @@ package final class DeviceTuning: Sendable {
   }
 
   /// For the record of a run; nil where nothing is tuned.
-  var record: TuningRecord? {
+  package var record: TuningRecord? {
     if choices.isEmpty { return nil }
     let used = choices.values.filter { $0.isUsed.load(ordering: .relaxed) }
     return TuningRecord(fingerprint: fingerprint, choices: used.map(\.sentence).sorted())

@@ -23,8 +23,8 @@ package struct TuningCandidates {
   package func round(_ index: Int, best: TunedPlan) -> [TunedPlan] {
     let plans: [TunedPlan]
     switch (subject, best) {
-    case (.matmul, .matmul(.tiles(let best))):
-      plans = tiles(index, best).map { .matmul(.tiles($0)) }
+    case (.matmul(let geometry), .matmul(.tiles(let best))):
+      plans = tiles(index, best, geometry).map { .matmul(.tiles($0)) }
     case (.matmul, .matmul(.local(let best))):
       plans = local(index, best).map { .matmul(.local($0)) }
     case (.convolution2D(let geometry, let direction), .convolution2D(let best)):
@@ -39,16 +39,18 @@ package struct TuningCandidates {
     }
   }
 
-  /// Which operands are packed, then the tile.
-  private func tiles(_ round: Int, _ best: MatmulTiles) -> [MatmulTiles] {
+  /// Which operands are packed, then the tile, no larger than the result.
+  private func tiles(
+    _ round: Int, _ best: MatmulTiles, _ geometry: MatmulGeometry
+  ) -> [MatmulTiles] {
     switch round {
     case 0:
       [(false, false), (false, true), (true, false), (true, true)].map { left, right in
         MatmulTiles(rows: best.rows, vectors: best.vectors, packsLeft: left, packsRight: right)
       }
     case 1:
-      [4, 6, 8, 12].flatMap { rows in
-        [1, 2].map { vectors in
+      [4, 6, 8, 12].filter { $0 <= max(4, geometry.rows) }.flatMap { rows in
+        [1, 2].filter { 16 * ($0 - 1) < geometry.columns }.map { vectors in
           MatmulTiles(
             rows: rows, vectors: vectors, packsLeft: best.packsLeft, packsRight: best.packsRight)
         }
