@@ -1,5 +1,5 @@
-/// Which kernels a device runs otherwise than its planning functions would choose, since `keel tune`
-/// measured them.
+/// Which kernels a device runs otherwise than its planning functions would choose, since
+/// `keel tune` measured them.
 ///
 /// A tuned choice adds in another order, so results are equal to the bit only for the same device
 /// and the same tuning.

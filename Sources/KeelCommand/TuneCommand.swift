@@ -145,7 +145,8 @@ struct TuneCommand: ParsableCommand {
     try DataFile.write(try all.encoded(), to: out)
     let devices = Set(all.sorted.map(\.key.device)).count
     print(
-      "\(all.entries.count) results of \(devices) device\(devices == 1 ? "" : "s") written to \(out)"
+      "\(all.entries.count) results of \(devices) device\(devices == 1 ? "" : "s") "
+        + "written to \(out)"
         + (all.unknown == 0 ? "" : "; left out: \(all.unknown) of unknown forms"))
   }
 

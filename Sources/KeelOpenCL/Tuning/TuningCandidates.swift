@@ -1,7 +1,7 @@
 package import KeelBackend
 
-/// The plans that are tried for a subject, in rounds: each round varies one part of the best plan so
-/// far, so that their number is a sum and not a product.
+/// The plans that are tried for a subject, in rounds: each round varies one part of the best plan
+/// so far, so that their number is a sum and not a product.
 package struct TuningCandidates {
   private let subject: TuningSubject
   private let isCPUClass: Bool

@@ -77,7 +77,7 @@ package struct ShapeClass: Hashable, Sendable {
   /// The operation, the class of device, then forms and buckets.
   private let features: SIMD16<UInt8>
 
-  /// Transposed operands; buckets of the matrices of a batch, the rows, the inner axis, the columns.
+  /// Transposed operands; buckets of matrices of a batch, rows, inner axis, columns.
   package init(_ geometry: MatmulGeometry, isCPUClass: Bool) {
     var features = SIMD16<UInt8>(repeating: 0)
     features[0] = isCPUClass ? 1 : 0
