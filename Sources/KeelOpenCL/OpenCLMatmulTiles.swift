@@ -82,8 +82,9 @@ package struct MatmulTiles: Hashable, Sendable {
   /// Whether every operand that stays in place can be read in whole tiles, and the sums of parts
   /// take at most 64 MiB.
   func computes(_ geometry: MatmulGeometry) -> Bool {
-    splits * geometry.batch * geometry.rows * geometry.columns <= max(
-      16 << 20, geometry.batch * geometry.rows * geometry.columns)
+    splits * geometry.batch * geometry.rows * geometry.columns
+      <= max(
+        16 << 20, geometry.batch * geometry.rows * geometry.columns)
       && (packsLeft || geometry.rows >= rows)
       && (packsRight || !geometry.transposeRight && geometry.columns >= columns)
   }

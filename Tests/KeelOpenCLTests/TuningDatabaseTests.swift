@@ -9,7 +9,7 @@ import Testing
     driver: "1.0", version: "OpenCL 1.2", kind: .cpu, memoryBytes: 1 << 30, computeUnits: 2)
   static let geometry = MatmulGeometry(rows: 64, inner: 784, columns: 128)
   static let plan = MatmulPlan.tiles(
-    MatmulTiles(rows: 6, vectors: 2, packsLeft: true, packsRight: false))
+    MatmulTiles(rows: 6, vectors: 2, packsLeft: true, packsRight: false, parts: 4))
 
   static func entry(
     _ geometry: MatmulGeometry = geometry, _ plan: MatmulPlan? = plan, nanoseconds: Double = 90,
@@ -137,7 +137,8 @@ import Testing
     }
     let nonsense = [
       PlanParameters(
-        "register tiles", ["rows": 99, "vectors": 2, "packsLeft": 0, "packsRight": 0]),
+        "register tiles",
+        ["rows": 99, "vectors": 2, "packsLeft": 0, "packsRight": 0, "parts": 1, "columnsFirst": 0]),
       PlanParameters("register tiles"),
       PlanParameters("local tiles", ["tile": 48, "inner": 16, "side": 16, "splits": 1]),
     ]

@@ -78,11 +78,14 @@ extension MatmulPlan {
     switch form.kernel {
     case "register tiles":
       guard let rows = form["rows"], (1...16).contains(rows), let vectors = form["vectors"],
-        (1...3).contains(vectors), let left = form["packsLeft"], let right = form["packsRight"], let parts = form["parts"], (1...1024).contains(parts),
+        (1...3).contains(vectors), let left = form["packsLeft"], let right = form["packsRight"],
+        let parts = form["parts"], (1...1024).contains(parts),
         let columnsFirst = form["columnsFirst"]
       else { return nil }
       self = .tiles(
-        MatmulTiles(rows: rows, vectors: vectors, packsLeft: left != 0, packsRight: right != 0, parts: parts, columnsFirst: columnsFirst != 0))
+        MatmulTiles(
+          rows: rows, vectors: vectors, packsLeft: left != 0, packsRight: right != 0, parts: parts,
+          columnsFirst: columnsFirst != 0))
     case "local tiles":
       guard let tile = form["tile"], let inner = form["inner"], let side = form["side"],
         let splits = form["splits"],

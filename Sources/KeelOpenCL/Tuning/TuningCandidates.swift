@@ -39,23 +39,35 @@ package struct TuningCandidates {
     }
   }
 
-  /// Which operands are packed, then the tile, no larger than the result.
+  /// Which operands are packed, then the tile, no larger than the result, then the order of tiles
+  /// and the parts of the inner axis.
   private func tiles(
     _ round: Int, _ best: MatmulTiles, _ geometry: MatmulGeometry
   ) -> [MatmulTiles] {
+    func tiles(
+      rows: Int? = nil, vectors: Int? = nil, left: Bool? = nil, right: Bool? = nil,
+      parts: Int? = nil, columnsFirst: Bool? = nil
+    ) -> MatmulTiles {
+      MatmulTiles(
+        rows: rows ?? best.rows, vectors: vectors ?? best.vectors,
+        packsLeft: left ?? best.packsLeft, packsRight: right ?? best.packsRight,
+        parts: parts ?? best.splits, columnsFirst: columnsFirst ?? best.columnsFirst
+      ).fitted(to: geometry)
+    }
     switch round {
     case 0:
-      [(false, false), (false, true), (true, false), (true, true)].map { left, right in
-        MatmulTiles(rows: best.rows, vectors: best.vectors, packsLeft: left, packsRight: right)
+      return [(false, false), (false, true), (true, false), (true, true)].map {
+        tiles(left: $0, right: $1)
       }
     case 1:
-      [4, 6, 8, 12].filter { $0 <= max(4, geometry.rows) }.flatMap { rows in
-        [1, 2].filter { 16 * ($0 - 1) < geometry.columns }.map { vectors in
-          MatmulTiles(
-            rows: rows, vectors: vectors, packsLeft: best.packsLeft, packsRight: best.packsRight)
+      return [4, 6, 8, 12].filter { $0 <= max(4, geometry.rows) }.flatMap { rows in
+        [1, 2, 3].filter { 16 * ($0 - 1) < geometry.columns }.map {
+          tiles(rows: rows, vectors: $0)
         }
       }
-    default: []
+    default:
+      let parts = geometry.inner < 256 ? [] : [1, 4, 2 * best.splits].map { tiles(parts: $0) }
+      return [tiles(columnsFirst: !best.columnsFirst)] + parts
     }
   }
 
@@ -94,7 +106,7 @@ package struct TuningCandidates {
         let tileBytes = 4 * points * (extents.inner + extents.columns)
         return winograd(tileOut, slice: max(8, bytes / max(1, tileBytes)))
       }
-      return [.groups, .tiles, .local] + sliced
+      return [.groups, .product, .tiles, .local] + sliced
     case (1, .winograd(let plan)):
       return [plan.slice / 4, plan.slice / 2, plan.slice * 2, plan.slice * 4].map {
         winograd(plan.tileOut, slice: max(8, $0))
