@@ -45,13 +45,12 @@ package final class StepPipeline {
       return report
     }
     decision = report.view(offset: 0, shape: [DecisionField.count])
+    let norms = report.view(offset: Self.normsOffset, shape: [places.count, 2])
     (table, reading, remeasured, coefficients) = try onDevice { () throws(DeviceError) in
       (
         try TelescopeTable(places, on: backend),
         try TelescopeReading(
-          tensors: places.count,
-          statistics: report.view(offset: Self.normsOffset, shape: [places.count, 2]),
-          on: backend),
+          tensors: places.count, statistics: norms, on: backend),
         try TelescopeReading(tensors: places.count, on: backend),
         try backend.allocate([max(1, places.count)], .float32)
       )
