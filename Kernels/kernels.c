@@ -6,6 +6,9 @@
 static const char prelude[] = {
 #embed "Programs/prelude.cl"
 };
+static const char prelude_random[] = {
+#embed "Programs/prelude_random.cl"
+};
 static const char pointwise[] = {
 #embed "Programs/pointwise.cl"
 };
@@ -115,6 +118,7 @@ static const char multiply_add_peak[] = {
 #define PROGRAM(name) {#name, name, sizeof name}
 static const KeelKernelProgram programs[] = {
     PROGRAM(prelude),
+    PROGRAM(prelude_random),
     PROGRAM(pointwise),
     PROGRAM(bias_activation),
     PROGRAM(reduction),

@@ -8,8 +8,9 @@ clang=$(dirname "$(readlink -f "$(command -v swift)")")/clang
 [ -x "$clang" ] || clang=clang
 failed=0
 for program in *.cl; do
-  [ "$program" = prelude.cl ] && continue
+  [[ "$program" = prelude*.cl ]] && continue
   "$clang" -x cl -cl-std=CL1.2 -Xclang -finclude-default-header -fsyntax-only -Wall -Wextra \
-    -Werror -target spir64 -include prelude.cl "$program" || failed=1
+    -Werror -target spir64 -include prelude.cl -include prelude_random.cl \
+    "$program" || failed=1
 done
 exit "$failed"

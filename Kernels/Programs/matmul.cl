@@ -235,7 +235,8 @@ void matmul_tiles(
     shift[j] = has_bias && first + 16 * j < columns
         ? load_columns(bias + first + 16 * j, 0, columns - first - 16 * j) : (float16)(0.0f);
   }
-  __global float *c_tile = c + get_global_id(2) * c_batch_step + (size_t)(row - row_back) * columns + first;
+  __global float *c_tile =
+      c + get_global_id(2) * c_batch_step + (size_t)(row - row_back) * columns + first;
   if (row_back == 0 && row + TILE_ROWS <= rows && column_back == 0 &&
       column + TILE_COLUMNS <= columns && activation <= KEEL_RELU) {
     if (accumulates) {
@@ -320,7 +321,9 @@ void matmul_sum(
     for (uint part = 0; part < splits; part += 4) {
 #pragma unroll
       for (uint lane = 0; lane < 4; ++lane) {
-        if (part + lane < splits) sum[lane] += load_columns(from + (part + lane) * area + s, 0, used);
+        if (part + lane < splits) {
+          sum[lane] += load_columns(from + (part + lane) * area + s, 0, used);
+        }
       }
     }
     float16 y = (sum[0] + sum[1]) + (sum[2] + sum[3]);

@@ -6,9 +6,11 @@ import KeelStability
 
 /// The memory that a training step takes on its device, in bytes by what it holds.
 public struct MemoryPlan: Sendable, Hashable {
-  /// Weights, their gradients, and the optimizer's moments with its table of scales.
+  /// Weights.
   public var parameters: Int
+  /// Their gradients.
   public var gradients: Int
+  /// The optimizer's moments and its table of scales.
   public var optimizer: Int
   /// Running statistics of the layers.
   public var statistics: Int
@@ -17,7 +19,7 @@ public struct MemoryPlan: Sendable, Hashable {
   /// What the backward pass needs of the forward pass, gradients on their way, and what the
   /// device's kernels set aside, at the moment when they take the most.
   public var activations: Int
-  /// Everything else that stays: tables of the step and of techniques.
+  /// Everything else that stays: tables of the step and of techniques, the log of steps.
   public var other: Int
 
   /// The most bytes that are in use at a time.
@@ -61,7 +63,8 @@ extension Trainer {
       return MemoryPlan(
         parameters: arena.parameters.byteCount, gradients: arena.gradients.byteCount,
         optimizer: moments + arena.scales.byteCount, statistics: arena.states.byteCount,
-        batch: batch, activations: max(0, peak - before - batch), other: max(0, before - known))
+        batch: batch, activations: max(0, peak - before - batch),
+        other: max(0, before - known) + StepLog.byteCount(parameters: model.parameters.count))
     }
   }
 }

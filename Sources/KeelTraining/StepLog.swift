@@ -57,6 +57,11 @@ final class StepLog {
     }
   }
 
+  /// Bytes on the device for the log of a model with so many parameters.
+  static func byteCount(parameters: Int) -> Int {
+    4 * capacity * (width + StepPipeline.normsOffset + 2 * parameters)
+  }
+
   /// Whether the next steps need a read first.
   func isFull(before count: Int) -> Bool { rows.count + count > StepLog.capacity }
 

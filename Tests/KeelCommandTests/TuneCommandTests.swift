@@ -32,7 +32,7 @@ import Testing
     let text = bench.text("tuning.json")
     #expect(text.contains("\"form\" : \"keel-tuning-1\""))
     #expect(text.contains("\"operation\" : \"matmul\""))
-    #expect(try bench.names() == ["kernels", "tuning.json"])
+    #expect(try bench.names().filter { $0 != "kernels" } == ["tuning.json"])
     // Joined with itself it is itself.
     let merged = try bench.keel(
       "tune", "--merge", "tuning.json", "tuning.json", "--out", "all.json")

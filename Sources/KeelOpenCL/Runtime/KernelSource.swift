@@ -59,5 +59,8 @@ package final class KernelSource: Sendable {
   }
 
   /// What the compiler sees.
-  var fullText: String { (Self.embedded["prelude"]?.text ?? "") + "\n" + text }
+  var fullText: String {
+    let preludes = ["prelude"] + (text.contains("keel_philox") ? ["prelude_random"] : [])
+    return preludes.map { (Self.embedded[$0]?.text ?? "") + "\n" }.joined() + text
+  }
 }

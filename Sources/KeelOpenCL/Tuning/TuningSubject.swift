@@ -16,7 +16,7 @@ package enum TuningSubject: Hashable, Sendable {
   var programs: [String] {
     let stems = operation == .matmul ? ["matmul"] : ["convolution2d", "matmul"]
     return KernelSource.embedded.keys.filter { name in
-      name == "prelude" || stems.contains { name == $0 || name.hasPrefix($0 + "_") }
+      name.hasPrefix("prelude") || stems.contains { name == $0 || name.hasPrefix($0 + "_") }
     }.sorted()
   }
 

@@ -12,23 +12,21 @@ struct EquityFindings {
   let plans: EquityPlans
   private let deep: ScaledNetwork
   let recurrentEpochs: Int
-  private let deepEpochs: Int
   var findings = StudyFindings()
 
   init(
-    _ data: TrialData, epochs: Int, recurrentEpochs: Int, deepEpochs: Int, depth: Int,
+    _ data: TrialData, epochs: Int, recurrentEpochs: Int, deepEpochs: Int?, depth: Int,
     progress: TrialProgress
   ) throws {
     self.data = data
     self.recurrentEpochs = recurrentEpochs
-    self.deepEpochs = deepEpochs
     plans = EquityPlans(
       epochs: epochs, scaled: ScaledNetwork(depth: depth, width: 32), data: data,
       group: "\(depth) relu layers out of scale")
     deep = ScaledNetwork(depth: 49, width: 32)
     try checks(progress)
     try remedies(progress)
-    try fiftyLayers(progress)
+    if let deepEpochs { try fiftyLayers(deepEpochs, progress) }
     try recurrent(progress)
   }
 
@@ -228,10 +226,10 @@ struct EquityFindings {
     ]
   }
 
-  private mutating func fiftyLayers(_ progress: TrialProgress) throws {
+  private mutating func fiftyLayers(_ epochs: Int, _ progress: TrialProgress) throws {
     var trials: [Trial] = []
     let plans = EquityPlans(
-      epochs: deepEpochs, scaled: deep, data: data, group: "50 relu layers out of scale")
+      epochs: epochs, scaled: deep, data: data, group: "50 relu layers out of scale")
     for plan in try plans.remedies().prefix(3) {
       progress.begin("50 layers, \(plan.name)")
       var plan = plan

@@ -15,8 +15,9 @@ package struct EquityStudy: Study {
     let epochs = setting.pick(full: 6, quick: 8)
     let findings = try EquityFindings(
       TrialData(setting), epochs: epochs, recurrentEpochs: setting.pick(full: 3, quick: 4),
-      // 50 layers begin to learn after some hundred steps.
-      deepEpochs: setting.pick(full: 12, quick: 256), depth: 9, progress: TrialProgress(setting, total: 29)
+      // 50 layers begin to learn after some thousand steps: a part of the full form alone.
+      deepEpochs: setting.pick(full: 12, quick: nil), depth: 9,
+      progress: TrialProgress(setting, total: setting.pick(full: 29, quick: 26))
     ).findings
     return findings.result(
       of: self, setting,
