@@ -56,6 +56,8 @@ extension OpenCLBackend: LaunchTracing {
 
   /// Says what a planning function chose, to whoever traces.
   func explain(_ choice: @autoclosure () -> String) {
+    lock.lock()
+    defer { lock.unlock() }
     if record != nil { record?.add(choice()) }
   }
 
