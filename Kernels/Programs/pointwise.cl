@@ -139,7 +139,8 @@ __attribute__((unused)) static inline floats raised(const floats x, const floats
   const floats sum_low = (h - (sum - e)) + h_low;
   const floats product = y * sum;
   const floats rest = fma(y, sum, -product) + y * sum_low;
-  // Beyond 160 the result is 0 or infinite, whatever the rest.
+  // Beyond 160 the result is 0 or infinite, whatever the rest. A NaN of x or y, which a clamp may
+  // lose, is put back below.
   floats r = power_of_two(
       clamp(product, (floats)(-160.0f), (floats)(160.0f)),
       (fabs(product) < 160.0f) ? rest : (floats)(0.0f));

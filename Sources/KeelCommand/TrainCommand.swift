@@ -141,7 +141,8 @@ struct TrainCommand: ParsableCommand {
 
   private func memoryTable(_ job: TrainingJob) throws -> String {
     let plan = try job.trainer.memoryPlan(job.train, batchSize: job.batch)
-    var table = TextTable("memory of a step, batch \(job.batch)", ">MB")
+    let batch = min(job.batch, job.train.count)
+    var table = TextTable("memory of a step, batch \(batch)", ">MB")
     for (name, bytes) in [
       ("parameters", plan.parameters), ("gradients", plan.gradients),
       ("optimizer", plan.optimizer), ("running statistics", plan.statistics),
