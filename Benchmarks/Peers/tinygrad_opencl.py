@@ -9,10 +9,10 @@ with random weights, so nothing of the other direction is computed.
 
 import argparse
 import os
+from importlib import metadata
 
 os.environ.setdefault("DEV", "CL")
 
-import tinygrad  # noqa: E402
 from tinygrad import Context, Device, Tensor, TinyJit, nn  # noqa: E402
 
 import cases  # noqa: E402
@@ -96,7 +96,7 @@ def main():
     parser.add_argument("--json")
     arguments = parser.parse_args()
     report = cases.Report(
-        f"tinygrad {tinygrad.__version__ if hasattr(tinygrad, '__version__') else ''} OpenCL",
+        f"tinygrad {metadata.version('tinygrad')} OpenCL",
         arguments.filter, Device[Device.DEFAULT].synchronize)
     for part in (matmuls, convolutions, steps):
         part(report)
