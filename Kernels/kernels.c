@@ -9,6 +9,9 @@ static const char prelude[] = {
 static const char prelude_random[] = {
 #embed "Programs/prelude_random.cl"
 };
+static const char prelude_tiles[] = {
+#embed "Programs/prelude_tiles.cl"
+};
 static const char pointwise[] = {
 #embed "Programs/pointwise.cl"
 };
@@ -119,6 +122,7 @@ static const char multiply_add_peak[] = {
 static const KeelKernelProgram programs[] = {
     PROGRAM(prelude),
     PROGRAM(prelude_random),
+    PROGRAM(prelude_tiles),
     PROGRAM(pointwise),
     PROGRAM(bias_activation),
     PROGRAM(reduction),

@@ -7,10 +7,22 @@ cd "$(dirname "$0")/../Kernels/Programs"
 clang=$(dirname "$(readlink -f "$(command -v swift)")")/clang
 [ -x "$clang" ] || clang=clang
 failed=0
+
+# compile PROGRAM OPTION...: with the preludes that the host would put in front of it.
+compile() {
+  local program=$1 preludes=(-include prelude.cl)
+  shift
+  ! grep -q keel_philox "$program" || preludes+=(-include prelude_random.cl)
+  ! grep -q keel_tile_multiply "$program" || preludes+=(-include prelude_tiles.cl)
+  "$clang" -x cl -cl-std=CL1.2 -Xclang -finclude-default-header -Wall -Wextra -Werror \
+    "${preludes[@]}" "$@" "$program"
+}
+
 for program in *.cl; do
   [[ "$program" = prelude*.cl ]] && continue
-  "$clang" -x cl -cl-std=CL1.2 -Xclang -finclude-default-header -fsyntax-only -Wall -Wextra \
-    -Werror -target spir64 -include prelude.cl -include prelude_random.cl \
-    "$program" || failed=1
+  compile "$program" -fsyntax-only -target spir64 || failed=1
+  grep -q keel_tile_multiply "$program" || continue
+  compile "$program" -fsyntax-only -target spir64 -DKEEL_PRODUCT=2 || failed=1
+  compile "$program" -fsyntax-only -target nvptx64 -DKEEL_PRODUCT=1 || failed=1
 done
 exit "$failed"

@@ -65,14 +65,21 @@ trap 'rm -rf "$scratch"' EXIT
 
 arguments=()
 for one in "${cases[@]}"; do arguments+=(--case "$one"); done
-for class in cpu gpu; do
+# Both classes, and the GPU's with the tensor cores' instructions played by the work-items.
+for class in cpu gpu tensor; do
   status=0
+  kernels=("KEEL_DEVICE_CLASS=$class")
+  run=("${arguments[@]}")
+  if [ "$class" = tensor ]; then
+    kernels=(KEEL_DEVICE_CLASS=gpu KEEL_TENSOR_CORES=played)
+    run=(--case matmul/nt_33x17x65 --case convolution2d/kernel3x3_relu)
+  fi
   # A cache of its own: what the simulator compiles is of no use to a device. Buffers of exactly the
   # bytes of their arrays: in the pool's size classes an access one element beyond stays inside.
-  KEEL_DEVICE_CLASS=$class KEEL_CACHE=$scratch/cache KEEL_EXACT_BUFFERS=1 \
+  env "${kernels[@]}" KEEL_CACHE="$scratch/cache" KEEL_EXACT_BUFFERS=1 \
     SWIFT_BACKTRACE=enable=no timeout 900 \
     oclgrind --data-races --check-api --log "$scratch/log" \
-    "$keel" parity --device Oclgrind --only-device "${arguments[@]}" || status=$?
+    "$keel" parity --device Oclgrind --only-device "${run[@]}" || status=$?
   # The simulator leaves the exit code alone, whatever it finds: what counts is its log.
   if [ -s "$scratch/log" ]; then
     echo "oclgrind: errors in kernels for devices of class $class" >&2

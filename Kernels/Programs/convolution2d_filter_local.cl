@@ -2,31 +2,8 @@
 //
 // Rows are (tap, input channel), columns are output channels, and the inner axis runs over the
 // pixels of the batch. Images are NHWC, filters HWIO.
-#ifndef TILE_ROWS
-#define TILE_ROWS 64
-#endif
-#ifndef TILE_COLUMNS
-#define TILE_COLUMNS 64
-#endif
-#ifndef TILE_INNER
-#define TILE_INNER 16
-#endif
-// Work-items along each side of a tile; the work-group has SIDE * SIDE of them.
-#ifndef SIDE
-#define SIDE 16
-#endif
-#define GROUP (SIDE * SIDE)
-#define ITEM_ROWS (TILE_ROWS / SIDE)
-#define ITEM_COLUMNS (TILE_COLUMNS / SIDE)
-#if TILE_ROWS % (4 * SIDE) || TILE_COLUMNS % (4 * SIDE)
-#error "a work-item owns quads: TILE_ROWS and TILE_COLUMNS must be multiples of 4 * SIDE"
-#endif
-#if GROUP % TILE_ROWS || GROUP % TILE_COLUMNS || GROUP < TILE_INNER
-#error "TILE_ROWS and TILE_COLUMNS must divide the work-group, which must cover TILE_INNER"
-#endif
 #define X_LOADS (TILE_ROWS * TILE_INNER / GROUP)
 #define DY_LOADS (TILE_COLUMNS * TILE_INNER / GROUP)
-#define PAD 4
 
 // convolution2d_filter_local_tiles — d[split, (t, k), c] = sum over the pixels q of the split of
 //                                    x[q * step + origin + t * tap_step, k] * dy[q, c].
@@ -58,14 +35,13 @@ void convolution2d_filter_local_tiles(
     const int2 origin,
     const uint splits)
 {
-  __local float x_tile[TILE_INNER][TILE_ROWS + PAD];
-  __local float dy_tile[TILE_INNER][TILE_COLUMNS + PAD];
+  __local float x_tile[TILE_INNER][TILE_ROWS + TILE_MARGIN];
+  __local float dy_tile[TILE_INNER][TILE_COLUMNS + TILE_MARGIN];
+  TILE_EXCHANGE(exchange)
   // Of each pixel of the next tiles: its image (-1 beyond the last), and the first tap's place.
   __local int pixel_image[TILE_INNER], pixel_y[TILE_INNER], pixel_x[TILE_INNER];
 
   const uint lane = get_local_id(0);
-  const uint lane_row = lane / SIDE;
-  const uint lane_column = lane % SIDE;
   const uint panels = (columns + TILE_COLUMNS - 1) / TILE_COLUMNS;
   const uint group = get_group_id(0) / panels;
   const uint column = get_group_id(0) % panels * TILE_COLUMNS;
@@ -88,16 +64,20 @@ void convolution2d_filter_local_tiles(
 
   float x_next[X_LOADS], dy_next[DY_LOADS];
   float sum[ITEM_ROWS][ITEM_COLUMNS];
+  #pragma unroll
   for (uint i = 0; i < ITEM_ROWS; ++i) {
+    #pragma unroll
     for (uint j = 0; j < ITEM_COLUMNS; ++j) sum[i][j] = 0.0f;
   }
   for (uint start = begin; start < end + TILE_INNER; start += TILE_INNER) {
     // The first round only loads, the last one only multiplies.
     if (start > begin) {
+      #pragma unroll
       for (uint t = 0; t < X_LOADS; ++t) {
         const uint i = t * GROUP + lane;
         x_tile[i / TILE_ROWS][i % TILE_ROWS] = x_next[t];
       }
+      #pragma unroll
       for (uint t = 0; t < DY_LOADS; ++t) {
         const uint i = t * GROUP + lane;
         dy_tile[i / TILE_COLUMNS][i % TILE_COLUMNS] = dy_next[t];
@@ -111,6 +91,7 @@ void convolution2d_filter_local_tiles(
       pixel_x[lane] = in_image % out_extent.x * step.x + origin.x;
     }
     barrier(CLK_LOCAL_MEM_FENCE);  // both tiles and the tables of the next ones are whole
+    #pragma unroll
     for (uint t = 0; t < X_LOADS; ++t) {
       const uint k = (t * GROUP + lane) / TILE_ROWS;
       const int h = pixel_y[k] + own_y;
@@ -121,6 +102,7 @@ void convolution2d_filter_local_tiles(
           ? own_channel[(((size_t)pixel_image[k] * extent.y + h) * extent.x + w) * channels]
           : 0.0f;
     }
+    #pragma unroll
     for (uint t = 0; t < DY_LOADS; ++t) {
       const uint i = t * GROUP + lane;
       const uint q = start + i / TILE_COLUMNS;
@@ -128,26 +110,17 @@ void convolution2d_filter_local_tiles(
       dy_next[t] = q < end && s < columns ? dy_group[(size_t)q * out_channels + s] : 0.0f;
     }
     if (start > begin) {
-      for (uint k = 0; k < TILE_INNER; ++k) {
-        float left[ITEM_ROWS], right[ITEM_COLUMNS];
-        for (uint i = 0; i < ITEM_ROWS; i += 4) {
-          vstore4(vload4(0, &x_tile[k][i * SIDE + lane_row * 4]), 0, left + i);
-        }
-        for (uint j = 0; j < ITEM_COLUMNS; j += 4) {
-          vstore4(vload4(0, &dy_tile[k][j * SIDE + lane_column * 4]), 0, right + j);
-        }
-        for (uint i = 0; i < ITEM_ROWS; ++i) {
-          for (uint j = 0; j < ITEM_COLUMNS; ++j) sum[i][j] = fma(left[i], right[j], sum[i][j]);
-        }
-      }
+      keel_tile_multiply(x_tile, dy_tile, sum, lane TILE_EXCHANGE_OF(exchange));
     }
     barrier(CLK_LOCAL_MEM_FENCE);  // everyone is done with both tiles and the tables
   }
 
+  #pragma unroll
   for (uint i = 0; i < ITEM_ROWS; ++i) {
-    const uint r = row + i / 4 * 4 * SIDE + lane_row * 4 + i % 4;
+    const uint r = row + tile_row(i, lane);
+    #pragma unroll
     for (uint j = 0; j < ITEM_COLUMNS; ++j) {
-      const uint s = column + j / 4 * 4 * SIDE + lane_column * 4 + j % 4;
+      const uint s = column + tile_column(j, lane);
       if (r < rows && s < columns) {
         partial[((size_t)split * rows + r) * out_channels + (size_t)group * columns + s] =
             sum[i][j];

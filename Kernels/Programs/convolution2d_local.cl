@@ -2,31 +2,8 @@
 //
 // Rows are pixels of the result, columns its channels, and the inner axis runs over the taps of
 // the filter and the channels of the source. Images are NHWC, filters HWIO.
-#ifndef TILE_ROWS
-#define TILE_ROWS 64
-#endif
-#ifndef TILE_COLUMNS
-#define TILE_COLUMNS 64
-#endif
-#ifndef TILE_INNER
-#define TILE_INNER 16
-#endif
-// Work-items along each side of a tile; the work-group has SIDE * SIDE of them.
-#ifndef SIDE
-#define SIDE 16
-#endif
-#define GROUP (SIDE * SIDE)
-#define ITEM_ROWS (TILE_ROWS / SIDE)
-#define ITEM_COLUMNS (TILE_COLUMNS / SIDE)
-#if TILE_ROWS % (4 * SIDE) || TILE_COLUMNS % (4 * SIDE)
-#error "a work-item owns quads: TILE_ROWS and TILE_COLUMNS must be multiples of 4 * SIDE"
-#endif
-#if GROUP % TILE_INNER || GROUP % TILE_COLUMNS || GROUP < TILE_ROWS || GROUP < 2 * TILE_INNER
-#error "TILE_INNER and TILE_COLUMNS must divide the work-group, which must cover TILE_ROWS"
-#endif
 #define SOURCE_LOADS (TILE_ROWS * TILE_INNER / GROUP)
 #define FILTER_LOADS (TILE_COLUMNS * TILE_INNER / GROUP)
-#define PAD 4
 
 // Taps along one axis that meet a phase: the first, and how many there are.
 static inline int2 taps_of_phase(
@@ -82,8 +59,9 @@ void convolution2d_local_tiles(
     const uint activation,
     const float parameter)
 {
-  __local float source_tile[TILE_INNER][TILE_ROWS + PAD];
-  __local float filter_tile[TILE_INNER][TILE_COLUMNS + PAD];
+  __local float source_tile[TILE_INNER][TILE_ROWS + TILE_MARGIN];
+  __local float filter_tile[TILE_INNER][TILE_COLUMNS + TILE_MARGIN];
+  TILE_EXCHANGE(exchange)
   // Of each pixel: its place in the source (image, y, x), and where it is stored.
   __local int pixel_image[TILE_ROWS], pixel_y[TILE_ROWS], pixel_x[TILE_ROWS];
   // Of each step of the inner axis: the move from a pixel, the channel, the place in the filter.
@@ -91,8 +69,6 @@ void convolution2d_local_tiles(
   __local uint step_filter[TILE_INNER];
 
   const uint lane = get_local_id(0);
-  const uint lane_row = lane / SIDE;
-  const uint lane_column = lane % SIDE;
   const uint panels = (columns + TILE_COLUMNS - 1) / TILE_COLUMNS;
   const uint group = get_group_id(0) / panels;
   const uint column = get_group_id(0) % panels * TILE_COLUMNS;
@@ -122,16 +98,20 @@ void convolution2d_local_tiles(
   }
   float source_next[SOURCE_LOADS], filter_next[FILTER_LOADS];
   float sum[ITEM_ROWS][ITEM_COLUMNS];
+  #pragma unroll
   for (uint i = 0; i < ITEM_ROWS; ++i) {
+    #pragma unroll
     for (uint j = 0; j < ITEM_COLUMNS; ++j) sum[i][j] = 0.0f;
   }
   for (uint start = 0; start < steps + TILE_INNER; start += TILE_INNER) {
     // The first round only loads, the last one only multiplies.
     if (start > 0) {
+      #pragma unroll
       for (uint t = 0; t < SOURCE_LOADS; ++t) {
         const uint i = t * GROUP + lane;
         source_tile[i % TILE_INNER][i / TILE_INNER] = source_next[t];
       }
+      #pragma unroll
       for (uint t = 0; t < FILTER_LOADS; ++t) {
         const uint i = t * GROUP + lane;
         filter_tile[i / TILE_COLUMNS][i % TILE_COLUMNS] = filter_next[t];
@@ -149,6 +129,7 @@ void convolution2d_local_tiles(
           (uint)(ty * kernel_extent.x + tx) * filter_tap_step + k % inner * filter_inner_step;
     }
     barrier(CLK_LOCAL_MEM_FENCE);  // both tiles and the tables of the next ones are whole
+    #pragma unroll
     for (uint t = 0; t < SOURCE_LOADS; ++t) {
       const uint i = t * GROUP + lane;
       const uint k = i % TILE_INNER;
@@ -162,6 +143,7 @@ void convolution2d_local_tiles(
                              source_channels + step_channel[k]]
           : 0.0f;
     }
+    #pragma unroll
     for (uint t = 0; t < FILTER_LOADS; ++t) {
       const uint i = t * GROUP + lane;
       const uint k = i / TILE_COLUMNS;
@@ -170,32 +152,23 @@ void convolution2d_local_tiles(
           ? filter_group[step_filter[k] + (size_t)(column + s) * filter_column_step] : 0.0f;
     }
     if (start > 0) {
-      for (uint k = 0; k < TILE_INNER; ++k) {
-        float left[ITEM_ROWS], right[ITEM_COLUMNS];
-        for (uint i = 0; i < ITEM_ROWS; i += 4) {
-          vstore4(vload4(0, &source_tile[k][i * SIDE + lane_row * 4]), 0, left + i);
-        }
-        for (uint j = 0; j < ITEM_COLUMNS; j += 4) {
-          vstore4(vload4(0, &filter_tile[k][j * SIDE + lane_column * 4]), 0, right + j);
-        }
-        for (uint i = 0; i < ITEM_ROWS; ++i) {
-          for (uint j = 0; j < ITEM_COLUMNS; ++j) sum[i][j] = fma(left[i], right[j], sum[i][j]);
-        }
-      }
+      keel_tile_multiply(source_tile, filter_tile, sum, lane TILE_EXCHANGE_OF(exchange));
     }
     barrier(CLK_LOCAL_MEM_FENCE);  // everyone is done with both tiles and the tables
   }
 
+  #pragma unroll
   for (uint i = 0; i < ITEM_ROWS; ++i) {
-    const uint r = i / 4 * 4 * SIDE + lane_row * 4 + i % 4;
+    const uint r = tile_row(i, lane);
     if (pixel_image[r] < 0) continue;
     const size_t y = (size_t)pixel_y[r] * result_step.y + phase_y;
     const size_t x = (size_t)pixel_x[r] * result_step.x + phase_x;
     __global float *to = result +
         (((size_t)pixel_image[r] * result_extent.y + y) * result_extent.x + x) * result_channels +
         (size_t)group * columns;
+    #pragma unroll
     for (uint j = 0; j < ITEM_COLUMNS; ++j) {
-      const uint s = column + j / 4 * 4 * SIDE + lane_column * 4 + j % 4;
+      const uint s = column + tile_column(j, lane);
       if (s < columns) {
         const float z = has_bias ? sum[i][j] + bias[(size_t)group * columns + s] : sum[i][j];
         to[s] = keel_activation(z, activation, parameter);

@@ -1,32 +1,8 @@
 // Matrix product for GPUs: tiles in local memory, a block of sums in each work-item's registers.
 //
 // CPU-class devices take matmul.cl: a driver that runs work-groups as loops pays for each barrier.
-#ifndef TILE_ROWS
-#define TILE_ROWS 64
-#endif
-#ifndef TILE_COLUMNS
-#define TILE_COLUMNS 64
-#endif
-#ifndef TILE_INNER
-#define TILE_INNER 16
-#endif
-// Work-items along each side of a tile; the work-group has SIDE * SIDE of them.
-#ifndef SIDE
-#define SIDE 16
-#endif
-#define GROUP (SIDE * SIDE)
-#define ITEM_ROWS (TILE_ROWS / SIDE)
-#define ITEM_COLUMNS (TILE_COLUMNS / SIDE)
-#if TILE_ROWS % (4 * SIDE) || TILE_COLUMNS % (4 * SIDE)
-#error "a work-item owns quads: TILE_ROWS and TILE_COLUMNS must be multiples of 4 * SIDE"
-#endif
-#if GROUP % TILE_INNER || GROUP % TILE_ROWS || GROUP % TILE_COLUMNS
-#error "TILE_INNER, TILE_ROWS and TILE_COLUMNS must divide the work-group"
-#endif
 #define A_LOADS (TILE_ROWS * TILE_INNER / GROUP)
 #define B_LOADS (TILE_COLUMNS * TILE_INNER / GROUP)
-// Four floats beyond a line, so that lanes that store a column of it hit different banks.
-#define PAD 4
 
 // Where load `t` of a lane lies in a tile: along the axis whose elements are neighbours in memory.
 static inline uint2 place(const uint t, const uint lane, const uint width, const uint along_inner)
@@ -72,11 +48,10 @@ void matmul_local_tiles(
     const uint activation,
     const float parameter)
 {
-  __local float a_tile[TILE_INNER][TILE_ROWS + PAD];
-  __local float b_tile[TILE_INNER][TILE_COLUMNS + PAD];
+  __local float a_tile[TILE_INNER][TILE_ROWS + TILE_MARGIN];
+  __local float b_tile[TILE_INNER][TILE_COLUMNS + TILE_MARGIN];
+  TILE_EXCHANGE(exchange)
   const uint lane = get_local_id(0);
-  const uint lane_row = lane / SIDE;
-  const uint lane_column = lane % SIDE;
   const uint row = get_group_id(1) * TILE_ROWS;
   const uint column = get_group_id(0) * TILE_COLUMNS;
   const size_t item = get_group_id(2) / splits;
@@ -90,28 +65,34 @@ void matmul_local_tiles(
 
   float a_next[A_LOADS], b_next[B_LOADS];
   float sum[ITEM_ROWS][ITEM_COLUMNS];
+  #pragma unroll
   for (uint i = 0; i < ITEM_ROWS; ++i) {
+    #pragma unroll
     for (uint j = 0; j < ITEM_COLUMNS; ++j) sum[i][j] = 0.0f;
   }
   for (uint start = begin; start < end + TILE_INNER; start += TILE_INNER) {
     // The first round only loads, the last one only multiplies.
     if (start > begin) {
+      #pragma unroll
       for (uint t = 0; t < A_LOADS; ++t) {
         const uint2 at = place(t, lane, TILE_ROWS, a_inner_step == 1);
         a_tile[at.y][at.x] = a_next[t];
       }
+      #pragma unroll
       for (uint t = 0; t < B_LOADS; ++t) {
         const uint2 at = place(t, lane, TILE_COLUMNS, b_column_step != 1);
         b_tile[at.y][at.x] = b_next[t];
       }
     }
     barrier(CLK_LOCAL_MEM_FENCE);  // both tiles are whole
+    #pragma unroll
     for (uint t = 0; t < A_LOADS; ++t) {
       const uint2 at = place(t, lane, TILE_ROWS, a_inner_step == 1);
       a_next[t] = row + at.x < rows && start + at.y < end
           ? a_matrix[(size_t)(row + at.x) * a_row_step + (size_t)(start + at.y) * a_inner_step]
           : 0.0f;
     }
+    #pragma unroll
     for (uint t = 0; t < B_LOADS; ++t) {
       const uint2 at = place(t, lane, TILE_COLUMNS, b_column_step != 1);
       b_next[t] = column + at.x < columns && start + at.y < end
@@ -120,27 +101,18 @@ void matmul_local_tiles(
           : 0.0f;
     }
     if (start > begin) {
-      for (uint k = 0; k < TILE_INNER; ++k) {
-        float left[ITEM_ROWS], right[ITEM_COLUMNS];
-        for (uint i = 0; i < ITEM_ROWS; i += 4) {
-          vstore4(vload4(0, &a_tile[k][i * SIDE + lane_row * 4]), 0, left + i);
-        }
-        for (uint j = 0; j < ITEM_COLUMNS; j += 4) {
-          vstore4(vload4(0, &b_tile[k][j * SIDE + lane_column * 4]), 0, right + j);
-        }
-        for (uint i = 0; i < ITEM_ROWS; ++i) {
-          for (uint j = 0; j < ITEM_COLUMNS; ++j) sum[i][j] = fma(left[i], right[j], sum[i][j]);
-        }
-      }
+      keel_tile_multiply(a_tile, b_tile, sum, lane TILE_EXCHANGE_OF(exchange));
     }
     barrier(CLK_LOCAL_MEM_FENCE);  // everyone is done with both tiles
   }
 
   __global float *c_matrix = c + split * c_split_step + item * c_batch_step;
+  #pragma unroll
   for (uint i = 0; i < ITEM_ROWS; ++i) {
-    const uint r = row + i / 4 * 4 * SIDE + lane_row * 4 + i % 4;
+    const uint r = row + tile_row(i, lane);
+    #pragma unroll
     for (uint j = 0; j < ITEM_COLUMNS; ++j) {
-      const uint s = column + j / 4 * 4 * SIDE + lane_column * 4 + j % 4;
+      const uint s = column + tile_column(j, lane);
       if (r < rows && s < columns) {
         __global float *to = c_matrix + (size_t)r * columns + s;
         const float z = has_bias ? sum[i][j] + bias[s] : sum[i][j];

@@ -19,6 +19,11 @@ package protocol Backend:
   /// The tuned choices of kernels; nil where all are those of the planning functions.
   var tuningRecord: TuningRecord? { get }
 
+  /// How products are computed now.
+  var productPrecision: ProductPrecision { get }
+  /// Chooses how products are computed from now on; throws where the device cannot.
+  func setProductPrecision(_ precision: ProductPrecision) throws(DeviceError)
+
   /// Lets ``DeviceCounters/peakBytes`` begin again at what is in use now.
   func resetPeakBytes()
 
@@ -41,6 +46,14 @@ package protocol Backend:
 
 extension Backend {
   package var tuningRecord: TuningRecord? { nil }
+
+  package var productPrecision: ProductPrecision { .float32 }
+
+  package func setProductPrecision(_ precision: ProductPrecision) throws(DeviceError) {
+    guard precision == .tensorFloat32 else { return }
+    throw .unsupported(
+      operation: "tf32", reason: "\(info.name) has no tensor cores; leave it out")
+  }
 
   package func hostMemory(of array: NDArray) -> UnsafeMutableRawBufferPointer? { nil }
 

@@ -58,6 +58,18 @@ public struct Device: Sendable, Hashable, CustomStringConvertible {
   /// The kernels that were chosen by measurement; nil where `keel tune` has not run for it.
   public var tuning: TuningRecord? { backend.tuningRecord }
 
+  /// How matrix products and convolutions take their operands.
+  public var productPrecision: ProductPrecision { backend.productPrecision }
+
+  /// Chooses how matrix products and convolutions take their operands from now on, as exactly as
+  /// they are by default.
+  ///
+  /// - Throws: ``DeviceError/unsupported(operation:reason:)`` where the device has no tensor cores,
+  ///   or its driver does not take their kernels; nothing has changed then.
+  public func setProductPrecision(_ precision: ProductPrecision) throws(DeviceError) {
+    try backend.setProductPrecision(precision)
+  }
+
   /// Lets ``DeviceCounters/peakBytes`` begin again at what is in use now.
   public func resetPeakBytes() { backend.resetPeakBytes() }
 

@@ -31,6 +31,7 @@ package struct CaseRunner: Sendable {
   ///
   /// - Parameter isThorough: otherwise one run, whose gradient is computed but not compared.
   package func check(_ one: OperationCase, isThorough: Bool = true) -> CaseResult {
+    let one = one.with(device.productPrecision)
     let clock = ContinuousClock()
     let start = clock.now
     var (forward, gradient) = (Comparison(), Comparison())
@@ -199,6 +200,16 @@ extension CaseRunner {
 }
 
 extension OperationCase {
+  /// The same with the tolerance that belongs to the precision of products.
+  func with(_ precision: ProductPrecision) -> OperationCase {
+    guard precision == .tensorFloat32, [.matmul, .convolution2D, .lstm].contains(operation) else {
+      return self
+    }
+    var copy = self
+    copy.tolerance = .tensorFloat32(tolerance)
+    return copy
+  }
+
   /// What each element's error is measured against.
   func magnitudes(_ inputs: [[Double]], _ expected: [[Double]]) -> [[Double]] {
     switch magnitude {

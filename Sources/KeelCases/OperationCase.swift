@@ -52,7 +52,7 @@ package struct OperationCase: Sendable {
   package let operation: OperationName
   package let label: String
   package let inputs: [CaseInput]
-  package let tolerance: Tolerance
+  package var tolerance: Tolerance
   package let magnitude: Magnitude
   /// Positions of the operands whose gradient (of the first output) is checked.
   package let differentiable: [Int]

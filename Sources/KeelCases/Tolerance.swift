@@ -2,7 +2,7 @@ internal import Glibc
 
 /// How far a float32 result may lie from the oracle, in words. The unit is u = 2^-24, the
 /// relative error of one rounding, times the magnitude of the element (see ``Magnitude``).
-package enum Tolerance: Sendable, Hashable {
+package indirect enum Tolerance: Sendable, Hashable {
   /// The same bits: copies, choices, comparisons, counting, random words.
   case exact
   /// At most four roundings in a row: sums and products of a formula.
@@ -20,6 +20,10 @@ package enum Tolerance: Sendable, Hashable {
   /// A sum of `n` terms within functions: softmax, normalisation, mean of losses.
   case transcendentalSum(of: Int)
 
+  /// Sums of products whose operands are rounded to tf32, by 2^-11 of each at most, beside what
+  /// the sum in float32 is allowed.
+  case tensorFloat32(Tolerance)
+
   /// The largest error allowed, in units of u times the magnitude.
   package var bound: Double {
     switch self {
@@ -28,6 +32,7 @@ package enum Tolerance: Sendable, Hashable {
     case .division: 8
     case .transcendental: 40
     case .sum(let n): 8 + 2 * log2(Double(max(n, 2)))
+    case .tensorFloat32(let sum): 2 * 0x1p-11 / Tolerance.unit + sum.bound
     case .transcendentalSum(let n): 40 + 2 * log2(Double(max(n, 2)))
     }
   }

@@ -23,6 +23,7 @@ struct BenchCommand: ParsableCommand {
       """)
 
   @OptionGroup var option: DeviceOption
+  @OptionGroup var products: ProductPrecisionOption
 
   @Option(help: "Only benchmarks whose id contains the text, such as matmul or step/.")
   var filter: String = ""
@@ -65,6 +66,7 @@ struct BenchCommand: ParsableCommand {
     for file in [json, roofline].compactMap({ $0 }) { try OutputFile.requireWritable(file) }
     let compared = try baseline.map(readBaseline)
     let device = try option.open()
+    try products.apply(to: device)
     if explain {
       return try BenchExplanation(device: device, effort: effort).print(cases, steps)
     }

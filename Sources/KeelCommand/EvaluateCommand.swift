@@ -12,6 +12,7 @@ struct EvaluateCommand: ParsableCommand {
   var path: String
 
   @OptionGroup var device: DeviceOption
+  @OptionGroup var products: ProductPrecisionOption
   @OptionGroup var data: DataOptions
 
   @Option(parsing: .unconditional, help: "Examples per batch.")
@@ -25,7 +26,9 @@ struct EvaluateCommand: ParsableCommand {
     let folder = try RunFolder(existing: path)
     let source = DataSource(recorded: folder.data, overriddenBy: data)
     let test = try source.loadTest()
-    let trainer = try folder.trainer(on: try device.open())
+    let device = try device.open()
+    try products.apply(to: device)
+    let trainer = try folder.trainer(on: device)
     let result = try trainer.evaluate(test, batchSize: batch)
     print("\(test.count) test examples of \(source.description)")
     print("loss      \(result.loss.fixed(4))")

@@ -15,6 +15,7 @@ struct ParityCommand: ParsableCommand {
       """)
 
   @OptionGroup var option: DeviceOption
+  @OptionGroup var products: ProductPrecisionOption
 
   @Option(
     name: [.long, .customLong("case")],
@@ -33,6 +34,7 @@ struct ParityCommand: ParsableCommand {
   func run() throws {
     let selection = try Selection(filter)
     let chosen = try option.open()
+    try products.apply(to: chosen)
     let devices = onlyDevice || chosen == .cpu ? [chosen] : [.cpu, chosen]
     var results: [CaseResult] = []
     for device in devices {

@@ -20,6 +20,7 @@ struct PredictCommand: ParsableCommand {
   var pictures: [String]
 
   @OptionGroup var device: DeviceOption
+  @OptionGroup var products: ProductPrecisionOption
 
   @Flag(inversion: .prefixedNo, help: "Exchange light and dark.")
   var invert: Bool?
@@ -28,7 +29,9 @@ struct PredictCommand: ParsableCommand {
     let folder = try RunFolder(existing: path)
     // Every picture is read before the device is touched: a bad one is told at once.
     let images = try pictures.map { try GrayImage(pngFile: $0) }
-    let trainer = try folder.trainer(on: try device.open())
+    let device = try device.open()
+    try products.apply(to: device)
+    let trainer = try folder.trainer(on: device)
     for (name, image) in zip(pictures, images) {
       let fitted = try image.fitted(to: trainer.model.inputShape, invert: invert)
       guard let prediction = try trainer.predict(.bytes(fitted.pixels)).first else { continue }

@@ -14,6 +14,7 @@ struct TrainCommand: ParsableCommand {
       """)
 
   @OptionGroup var device: DeviceOption
+  @OptionGroup var products: ProductPrecisionOption
   @OptionGroup var data: DataOptions
   @OptionGroup var network: NetworkOptions
   @OptionGroup var firstValues: InitializationOptions

@@ -76,6 +76,11 @@ struct TrainingJob {
         "warning: \(path) began with other tuned kernels than this device has now; sums are "
           + "added in another order, so the result is not equal to the bit to one without a stop")
     }
+    if let began = description.products, began != device.productPrecision {
+      KeelCommand.complain(
+        "warning: \(path) began with products of \(began.rawValue) operands and goes on with "
+          + device.productPrecision.rawValue)
+    }
     if !quietly {
       print(
         "going on with \(path): epoch \(description.progress.epochs + 1) of \(plan.lastEpoch), "
@@ -91,7 +96,9 @@ struct TrainingJob {
   private static func open(
     _ command: TrainCommand, _ quietly: Bool
   ) throws -> (device: Device, profiler: ProfilingBackend?) {
-    let device = command.shadow.watching(try command.device.open(quietly: quietly))
+    let chosen = try command.device.open(quietly: quietly)
+    try command.products.apply(to: chosen)
+    let device = command.shadow.watching(chosen)
     guard command.profile else { return (device, nil) }
     let profiler = ProfilingBackend(device.backend)
     return (Device(profiler), profiler)

@@ -22,15 +22,18 @@ package enum Convolution2DPlan: Hashable, Sendable {
   case local
 
   package init(
-    _ geometry: Convolution2DGeometry, _ direction: Convolution2DDirection, isCPUClass: Bool
+    _ geometry: Convolution2DGeometry, _ direction: Convolution2DDirection, isCPUClass: Bool,
+    precision: ProductPrecision = .float32
   ) {
     let narrow = min(geometry.groupInChannels, geometry.groupOutChannels)
     if geometry.groups > 1 && narrow < 8 {
       self = .groups
     } else if geometry.isProduct {
       self = .product
-    } else if let plan = Convolution2DWinogradPlan(
-      geometry, geometry.winogradExtents(direction), isCPUClass: isCPUClass)
+    } else if precision == .float32,
+      // Its transforms would add what tf32 loses up, many times over.
+      let plan = Convolution2DWinogradPlan(
+        geometry, geometry.winogradExtents(direction), isCPUClass: isCPUClass)
     {
       self = .winograd(plan)
     } else {
@@ -168,8 +171,14 @@ extension OpenCLBackend: Convolution2DBackend {
     _ geometry: Convolution2DGeometry, _ direction: Convolution2DDirection
   ) -> Convolution2DPlan {
     let isCPUClass = self.isCPUClass
-    let tuned = tuning.convolution2D(geometry, direction, isCPUClass: isCPUClass)
-    let plan = tuned ?? Convolution2DPlan(geometry, direction, isCPUClass: isCPUClass)
+    let precision = productPrecision
+    // Measured with float32.
+    let tuned =
+      precision == .float32
+      ? tuning.convolution2D(geometry, direction, isCPUClass: isCPUClass) : nil
+    let plan =
+      tuned
+      ?? Convolution2DPlan(geometry, direction, isCPUClass: isCPUClass, precision: precision)
     explain("convolution2d \(direction): \(plan)" + (tuned == nil ? "" : ", tuned"))
     return plan
   }

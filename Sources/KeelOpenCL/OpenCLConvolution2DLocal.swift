@@ -12,8 +12,8 @@ extension OpenCLBackend {
       ceilDivide(gather.columns, plan.tile) * gather.groups,
       ceilDivide(gather.phasePixels, plan.tile), gather.phases, of: (plan.group, 1, 1))
     try launch(
-      "convolution2d_local_tiles", source: .named("convolution2d_local"), options: plan.options,
-      grid: grid, source, filter, epilogue.bias, result,
+      "convolution2d_local_tiles", source: .named("convolution2d_local"),
+      options: plan.options(tileProduct), grid: grid, source, filter, epilogue.bias, result,
       UInt32(gather.batch), gather.sourceExtent, UInt32(gather.sourceChannels),
       gather.resultExtent, UInt32(gather.resultChannels), gather.kernelExtent,
       UInt32(gather.inner), UInt32(gather.columns), gather.sourceStep, gather.resultStep,
@@ -36,8 +36,9 @@ extension OpenCLBackend {
       ceilDivide(geometry.groupOutChannels, plan.tile) * geometry.groups,
       ceilDivide(rows, plan.tile), plan.splits, of: (plan.group, 1, 1))
     try launch(
-      "convolution2d_filter_local_tiles", source: source, options: plan.options, grid: grid,
-      x, dy, sums, UInt32(geometry.batch), geometry.inputExtent, UInt32(geometry.inChannels),
+      "convolution2d_filter_local_tiles", source: source,
+      options: plan.options(tileProduct), grid: grid, x, dy, sums, UInt32(geometry.batch),
+      geometry.inputExtent, UInt32(geometry.inChannels),
       geometry.outputExtent, UInt32(geometry.outChannels), geometry.kernelExtent,
       UInt32(geometry.groupInChannels), UInt32(geometry.groupOutChannels), geometry.stride,
       geometry.dilation, .zero &- geometry.padding, UInt32(plan.splits))

@@ -57,11 +57,12 @@ extension OpenCLBackend {
     let area = geometry.rows * geometry.columns
     let count = geometry.batch * area
     let sums = isWhole ? result.array : try scratch(plan.splits * count)
+    let options = plan.options(tileProduct)
     let grid = Grid.groups(
       ceilDivide(geometry.columns, plan.tile), ceilDivide(geometry.rows, plan.tile),
       geometry.batch * plan.splits, of: (plan.group, 1, 1))
     try launch(
-      "matmul_local_tiles", source: source, options: plan.options, grid: grid,
+      "matmul_local_tiles", source: source, options: options, grid: grid,
       a, b, epilogue.bias, sums,
       UInt32(geometry.rows), UInt32(geometry.inner), UInt32(geometry.columns),
       UInt32(geometry.transposeLeft ? 1 : geometry.inner),
@@ -73,7 +74,7 @@ extension OpenCLBackend {
       EpilogueArguments(isWhole ? epilogue : .none))
     if isWhole { return }
     try launch(
-      "matmul_local_sum", source: source, options: plan.options,
+      "matmul_local_sum", source: source, options: options,
       grid: .items(count, local: 64), sums, epilogue.bias, result.array, UInt32(plan.splits),
       UInt64(count), UInt64(area), UInt32(geometry.columns), UInt64(result.batchStride),
       UInt32(result.accumulates ? 1 : 0), EpilogueArguments(epilogue))

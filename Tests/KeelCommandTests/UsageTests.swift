@@ -133,6 +133,7 @@ import Testing
     ("trian", 2, "there is no command 'trian'; did you mean train?"),
     ("train --device gpu99", 3, "no device matches 'gpu99'; available: cpu ("),
     ("train --device opencl:77", 3, "no device matches 'opencl:77'"),
+    ("train --tf32 --device cpu", 3, "has no tensor cores; leave it out"),
     ("train --resume nowhere", 2, "nowhere: holds no run: there is no run.json in it"),
     ("train --model lstm --flip incoming --train 9 --test 9", 2, "there are no hidden units"),
     ("train --model conv-lstm --equity weights --train 9 --test 9", 2, "conv1 (Conv2D) stay as"),

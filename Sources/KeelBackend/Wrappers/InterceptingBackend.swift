@@ -31,6 +31,10 @@ extension InterceptingBackend {
   package var info: DeviceDescription { inner.info }
   package var counters: DeviceCounters { inner.counters }
   package var tuningRecord: TuningRecord? { inner.tuningRecord }
+  package var productPrecision: ProductPrecision { inner.productPrecision }
+  package func setProductPrecision(_ precision: ProductPrecision) throws(DeviceError) {
+    try inner.setProductPrecision(precision)
+  }
   package func resetPeakBytes() { inner.resetPeakBytes() }
 
   package func allocate(_ shape: Shape, _ dtype: DType) throws(DeviceError) -> NDArray {

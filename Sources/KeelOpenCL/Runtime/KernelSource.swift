@@ -58,9 +58,15 @@ package final class KernelSource: Sendable {
     }
   }
 
+  /// Texts that come after the prelude in front of programs that call one of their functions.
+  private static let preludes = [
+    (function: "keel_philox", name: "prelude_random"),
+    (function: "keel_tile_multiply", name: "prelude_tiles"),
+  ]
+
   /// What the compiler sees.
   var fullText: String {
-    let preludes = ["prelude"] + (text.contains("keel_philox") ? ["prelude_random"] : [])
-    return preludes.map { (Self.embedded[$0]?.text ?? "") + "\n" }.joined() + text
+    let used = Self.preludes.filter { text.contains($0.function) }.map(\.name)
+    return (["prelude"] + used).map { (Self.embedded[$0]?.text ?? "") + "\n" }.joined() + text
   }
 }

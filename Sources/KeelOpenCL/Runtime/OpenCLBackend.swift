@@ -24,6 +24,7 @@ package final class OpenCLBackend: @unchecked Sendable {
   var blockingReads = 0
   var unflushed = 0
   var record: OpenCLRecord?
+  var product = TileProduct.multiplyAdd
   var pointwiseKernels: [PointwiseKernelKey: KernelSource] = [:]
   private var classOverride: Bool?
 
@@ -67,6 +68,9 @@ package final class OpenCLBackend: @unchecked Sendable {
     staging = OpenCLStaging(library)
     if let forced = getenv("KEEL_DEVICE_CLASS") {
       classOverride = String(cString: forced) == "cpu"
+    }
+    if let played = getenv("KEEL_TENSOR_CORES"), String(cString: played) == "played" {
+      product = .tensorCoresPlayed
     }
   }
 

@@ -43,6 +43,8 @@ package struct OpenCLLimits: Sendable, Hashable {
   package var livesInHostMemory: Bool
   /// Whether division and square root can be asked to round correctly.
   package var roundsDivision: Bool
+  /// Whether the device multiplies tf32 on NVIDIA's tensor cores.
+  package var hasTensorCores: Bool
 }
 
 extension OpenCLDiscovery {
@@ -99,6 +101,9 @@ extension OpenCLDiscovery {
 }
 
 extension OpenCLDeviceEntry {
+  /// CL_DEVICE_COMPUTE_CAPABILITY_MAJOR_NV of the extension cl_nv_device_attribute_query.
+  private static let nvidiaCapability: Int32 = 0x4000
+
   fileprivate init(
     device: OpaquePointer, platform: OpaquePointer, of owner: OpenCLPlatform, index: Int,
     platformIndex: Int, deviceIndex: Int, _ library: OpenCLLibrary
@@ -119,6 +124,9 @@ extension OpenCLDeviceEntry {
       vendor: query.text(CL_DEVICE_VENDOR), platform: owner.name,
       driver: query.text(CL_DRIVER_VERSION), version: query.text(CL_DEVICE_VERSION), kind: kind,
       memoryBytes: memory, computeUnits: units)
+    let extensions = query.text(CL_DEVICE_EXTENSIONS).split(separator: " ")
+    let isNVIDIA = extensions.contains("cl_nv_device_attribute_query")
+    let capability = isNVIDIA ? query.number(Self.nvidiaCapability, as: cl_uint.self) : 0
     self.limits = OpenCLLimits(
       computeUnits: max(1, units),
       maximumGroup: query.number(CL_DEVICE_MAX_WORK_GROUP_SIZE, as: Int.self),
@@ -127,7 +135,8 @@ extension OpenCLDeviceEntry {
       maximumAllocation: Int(
         clamping: query.number(CL_DEVICE_MAX_MEM_ALLOC_SIZE, as: cl_ulong.self)),
       memoryBytes: memory, livesInHostMemory: kind == .cpu,
-      roundsDivision: single & cl_device_fp_config(CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT) != 0)
+      roundsDivision: single & cl_device_fp_config(CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT) != 0,
+      hasTensorCores: capability >= 8)
     self.index = index
     self.platformIndex = platformIndex
     self.deviceIndex = deviceIndex

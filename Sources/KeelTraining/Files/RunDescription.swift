@@ -41,6 +41,8 @@ public struct RunDescription: Hashable, Sendable, Codable {
   public var build: BuildDescription?
   /// The kernels that it ran otherwise than planned, where the device was tuned.
   public var tuning: TuningRecord?
+  /// How matrix products took their operands, where it is recorded.
+  public var products: ProductPrecision?
   /// How far it is.
   public var progress: Progress
 
@@ -77,6 +79,7 @@ public struct RunDescription: Hashable, Sendable, Codable {
     device = model.device.info
     build = .current
     tuning = model.device.tuning
+    products = model.device.productPrecision
     progress = Progress(
       epochs: trainer.position.epoch, batches: trainer.position.step,
       steps: trainer.updater.step, isComplete: trainer.position.epoch >= plan.lastEpoch,

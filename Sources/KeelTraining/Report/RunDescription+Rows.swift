@@ -55,6 +55,7 @@ extension RunDescription {
       ["class of kernels", device.kind.rawValue],
       ["compute units", "\(device.computeUnits)"],
       ["tuning", tuningText],
+      ["operands of products", products?.rawValue ?? "not recorded"],
       ["Keel", build?.keel ?? "not recorded"],
       ["Swift compiler", build?.swift ?? "not recorded"],
     ]

@@ -1,0 +1,20 @@
+import ArgumentParser
+import Keel
+
+/// The flag `--tf32`, shared by the commands that train, use and measure networks.
+struct ProductPrecisionOption: ParsableArguments {
+  @Flag(
+    name: .customLong("tf32"),
+    help: """
+      Let matrix products and convolutions round their operands to tf32 (relative error 2^-11), on \
+      the tensor cores of NVIDIA GPUs.
+      """)
+  var allowsTensorFloat32 = false
+
+  /// Sets the precision of a device that was just opened.
+  func apply(to device: Device) throws {
+    guard allowsTensorFloat32 else { return }
+    try device.setProductPrecision(.tensorFloat32)
+    print("products: operands rounded to tf32, sums in float32")
+  }
+}
