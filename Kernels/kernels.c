@@ -66,6 +66,9 @@ static const char pooling2d[] = {
 static const char lstm[] = {
 #embed "Programs/lstm.cl"
 };
+static const char lstm_tiles[] = {
+#embed "Programs/lstm_tiles.cl"
+};
 static const char batch_normalization[] = {
 #embed "Programs/batch_normalization.cl"
 };
@@ -141,6 +144,7 @@ static const KeelKernelProgram programs[] = {
     PROGRAM(convolution2d_winograd),
     PROGRAM(pooling2d),
     PROGRAM(lstm),
+    PROGRAM(lstm_tiles),
     PROGRAM(batch_normalization),
     PROGRAM(batch_normalization_gradient),
     PROGRAM(layer_normalization),

@@ -31,8 +31,8 @@ cases=(
   convolution2d/image2x3_kernel5x5
   pooling2d/maximum_2x2_odd pooling2d/average_3x3_overlapping pooling2d/maximum_3x3_stride2_same
   pooling2d/winners pooling2d/global_average
-  lstm/cell_rows5_units17 lstm/cell_first_rows3_units3 lstm/cell_gradient_rows5_units17
-  lstm/cell_gradient_last_rows3_units4 lstm/sequence_3x5x4_units7
+  lstm/states_3x4x5_units20 lstm/states_1x4x2_units5 lstm/gradient_3x4_units20
+  lstm/gradient_1x4_units5 lstm/sequence_3x5x4_units7
   batch_normalization/training_relu batch_normalization/training_channels257
   batch_normalization/inference_relu batch_normalization/gradient_relu
   layer_normalization/rows7_columns33 layer_normalization/columns1000

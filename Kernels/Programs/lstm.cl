@@ -1,103 +1,280 @@
-// The cell of long short-term memory: what lies between two matrix products of a time step.
+// Long short-term memory for GPUs: all time steps in one launch where the weight is small, else one
+// matrix product and one cell per time step.
 //
-// A state has `rows` rows of `units` columns; gates have four times as many: i, f, g, o. A
-// work-item takes `run` pieces, each a vector of KEEL_WIDTH units of one row.
+// Sequences are batch x steps x columns, row-major. Order of gates: i, f, g, o. CPU-class devices
+// take lstm_tiles.cl.
+#ifndef LSTM_ROWS
+#define LSTM_ROWS 4
+#endif
+#if LSTM_ROWS < 1 || LSTM_ROWS > 16
+#error "LSTM_ROWS must lie between 1 and 16"
+#endif
+// Elements of a row that wait in local memory.
+#ifndef LSTM_CHUNK
+#define LSTM_CHUNK 64
+#endif
+#if LSTM_CHUNK < 1 || LSTM_CHUNK > 256
+#error "LSTM_CHUNK must lie between 1 and 256"
+#endif
 
-static inline floats sigmoids(const floats z) { return 1.0f / (1.0f + exp(-z)); }
+static inline float sigmoid(const float z) { return keel_activation(z, KEEL_SIGMOID, 0.0f); }
 
-// lstm_cell — i, o, f = sigmoid of z_i, z_o, z_f and g = tanh(z_g), where z = x + recurrent;
-// cell = f * previous + i * g; hidden = o * tanh(cell).
+// One unit from its four z: cell = f * cell_before + i * g; returns hidden = o * tanh(cell).
+// `row` and `row_before` count rows of all time steps; without a state before, it is 0.
+static inline float open_cell(
+    const float z[4], const bool has_state, const size_t row, const size_t row_before,
+    const uint unit, const uint units, __global float *gates, __global float *cells)
+{
+  const float i = sigmoid(z[0]), f = sigmoid(z[1]), g = tanh(z[2]), o = sigmoid(z[3]);
+  const float cell = f * (has_state ? cells[row_before * units + unit] : 0.0f) + i * g;
+  __global float *opened = gates + row * 4 * units + unit;
+  opened[0] = i;
+  opened[units] = f;
+  opened[2 * units] = g;
+  opened[3 * units] = o;
+  cells[row * units + unit] = cell;
+  return o * tanh(cell);
+}
+
+// One unit back from the gradient of its hidden state; returns what goes on to the cell before.
+static inline float pull_cell(
+    const float state, const float carried, const bool has_state, const size_t row,
+    const size_t row_before, const uint unit, const uint units, __global const float *gates,
+    __global const float *cells, float flow[4])
+{
+  __global const float *opened = gates + row * 4 * units + unit;
+  const float i = opened[0], f = opened[units], g = opened[2 * units], o = opened[3 * units];
+  const float h = tanh(cells[row * units + unit]);
+  const float dc = carried + state * o * (1.0f - h * h);
+  flow[0] = dc * g * (i * (1.0f - i));
+  flow[1] = dc * (has_state ? cells[row_before * units + unit] : 0.0f) * (f * (1.0f - f));
+  flow[2] = dc * i * (1.0f - g * g);
+  flow[3] = state * h * (o * (1.0f - o));
+  return dc * f;
+}
+
+// lstm_steps — with z[t] = gates[t] + y[t'] U, t' the step before: i, f, o = sigmoid of z_i, z_f,
+// z_o, g = tanh(z_g), cells[t] = f * cells[t'] + i * g, y[t] = o * tanh(cells[t]).
 //
-// Buffers    x, gates (may be x): rows x 4 units; recurrent: the same or null; cell, hidden: rows x
-//            units; previous: the same or null. Null stands for 0.
-// Work       one work-item per `run` pieces of KEEL_WIDTH units.
-// Requires   recurrent and previous both null or neither; any local size.
-// Numerics   exp and tanh as the device rounds them, one rounding for each other operation.
+// Buffers    u: units x 4 units; gates: batch x steps x 4 units, what comes from the input,
+//            receives i, f, g, o; cells, before (y[t'], 0 at the first step), y: batch x steps x
+//            units.
+// Work       one group per LSTM_ROWS rows of the batch; a work-item takes units.
+// Requires   any local size of one axis.
+// Numerics   y U: one chain of fma over units; exp and tanh as the device rounds them.
 // Launched   Sources/KeelOpenCL/OpenCLLSTM.swift
 // Checked    Sources/KeelCases/LSTMCases.swift
-// Why        a step's nine arrays are read or written once; composed of elementwise operations they
-//            would be some thirty passes.
-__kernel void lstm_cell(
-    __global const float *x,
-    __global const float *recurrent,
-    __global const float *previous,
+// Why        two launches per step cost more than a small step's arithmetic. Rows of the batch do
+//            not know of each other, so a barrier of their group is all that a step needs.
+__kernel void lstm_steps(
+    __global const float *u,
     __global float *gates,
-    __global float *cell,
-    __global float *hidden,
-    const uint pieces,
+    __global float *cells,
+    __global float *before,
+    __global float *y,
+    const uint batch,
+    const uint steps,
     const uint units,
-    const uint run)
+    const uint is_reversed)
 {
-  const uint vectors = (units + KEEL_WIDTH - 1) / KEEL_WIDTH;
-  const uint first = get_global_id(0) * run;
-  for (uint p = first; p < min(first + run, pieces); ++p) {
-    const size_t row = p / vectors;
-    const uint u = p % vectors * KEEL_WIDTH;
-    const size_t wide = row * 4 * units, narrow = row * units;
-    floats z[4];
-    for (uint k = 0; k < 4; ++k) {
-      z[k] = keel_load_part(x + wide + k * units, u, units, 0.0f);
-      if (recurrent) z[k] += keel_load_part(recurrent + wide + k * units, u, units, 0.0f);
+  __local float state[LSTM_ROWS * LSTM_CHUNK];
+  const uint lane = get_local_id(0), lanes = get_local_size(0);
+  const uint first = get_group_id(0) * LSTM_ROWS;
+  const uint used = min((uint)LSTM_ROWS, batch - first);
+  for (uint s = 0; s < steps; ++s) {
+    const uint time = is_reversed ? steps - 1 - s : s;
+    const uint previous = is_reversed ? time + 1 : time - 1;
+    for (uint base = 0; base < units; base += lanes) {
+      const uint unit = base + lane;
+      float sum[LSTM_ROWS][4];
+      for (uint r = 0; r < LSTM_ROWS; ++r) {
+        for (uint g = 0; g < 4; ++g) sum[r][g] = 0.0f;
+      }
+      for (uint start = 0; s > 0 && start < units; start += LSTM_CHUNK) {
+        const uint count = min((uint)LSTM_CHUNK, units - start);
+        barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);  // y[t'] is stored, `state` is free
+        for (uint k = lane; k < LSTM_ROWS * count; k += lanes) {
+          const uint r = k / count, column = k % count;
+          const size_t row = (size_t)(first + min(r, used - 1)) * steps + previous;
+          state[r * LSTM_CHUNK + column] = y[row * units + start + column];
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);  // `state` is stored
+        for (uint k = 0; unit < units && k < count; ++k) {
+          __global const float *line = u + (size_t)(start + k) * 4 * units + unit;
+          for (uint g = 0; g < 4; ++g) {
+            const float weight = line[g * units];
+            for (uint r = 0; r < LSTM_ROWS; ++r) {
+              sum[r][g] = fma(state[r * LSTM_CHUNK + k], weight, sum[r][g]);
+            }
+          }
+        }
+      }
+      for (uint r = 0; unit < units && r < used; ++r) {
+        const size_t row = (size_t)(first + r) * steps + time;
+        const size_t row_before = (size_t)(first + r) * steps + previous;
+        float z[4];
+        for (uint g = 0; g < 4; ++g) z[g] = gates[row * 4 * units + g * units + unit] + sum[r][g];
+        before[row * units + unit] = s > 0 ? y[row_before * units + unit] : 0.0f;
+        y[row * units + unit] =
+            open_cell(z, s > 0, row, row_before, unit, units, gates, cells);
+      }
     }
-    floats before = (floats)(0.0f);
-    if (previous) before = keel_load_part(previous + narrow, u, units, 0.0f);
-    const floats i = sigmoids(z[0]), f = sigmoids(z[1]), g = tanh(z[2]), o = sigmoids(z[3]);
-    const floats c = f * before + i * g;
-    keel_store_part(i, gates + wide, u, units);
-    keel_store_part(f, gates + wide + units, u, units);
-    keel_store_part(g, gates + wide + 2 * units, u, units);
-    keel_store_part(o, gates + wide + 3 * units, u, units);
-    keel_store_part(c, cell + narrow, u, units);
-    keel_store_part(o * tanh(c), hidden + narrow, u, units);
   }
 }
 
-// lstm_cell_gradient — with s = dy + dh, t = tanh(cell) and dc = carried + s * o * (1 - t * t):
-// dz_i = dc * g * i * (1 - i), dz_f = dc * previous * f * (1 - f), dz_g = dc * i * (1 - g * g),
-// dz_o = s * t * o * (1 - o), dcell = dc * f.
+// lstm_steps_gradient — with t" the step after, dh[t] = dy[t] + dz[t"] Uᵀ, h = tanh(cells[t]) and
+// dc[t] = dc[t"] * f[t"] + dh * o * (1 - h * h): dz_i = dc * g * i * (1 - i),
+// dz_f = dc * cells[t'] * f * (1 - f), dz_g = dc * i * (1 - g * g), dz_o = dh * h * o * (1 - o).
 //
-// Buffers    gates, dz: rows x 4 units; cell, dy, dcell: rows x units; previous, dh, carried: the
-//            same or null, which stands for 0; dcell may be carried.
+// Buffers    u: the weight transposed, 4 units x units; gates, dz: batch x steps x 4 units; cells,
+//            dy, dh: batch x steps x units, dh or null; carried: batch x units, for dc * f of a
+//            step.
+// Work       as lstm_steps.
+// Requires   any local size of one axis.
+// Numerics   dz Uᵀ: one chain of fma over 4 units; tanh as the device rounds it.
+// Launched   Sources/KeelOpenCL/OpenCLLSTM.swift
+// Checked    Sources/KeelCases/LSTMCases.swift
+// Why        as lstm_steps; tanh(cells) is computed again instead of being kept for every step.
+__kernel void lstm_steps_gradient(
+    __global const float *u,
+    __global const float *gates,
+    __global const float *cells,
+    __global const float *dy,
+    __global float *carried,
+    __global float *dz,
+    __global float *dh,
+    const uint batch,
+    const uint steps,
+    const uint units,
+    const uint is_reversed)
+{
+  __local float flow[LSTM_ROWS * LSTM_CHUNK];
+  const uint lane = get_local_id(0), lanes = get_local_size(0);
+  const uint first = get_group_id(0) * LSTM_ROWS;
+  const uint used = min((uint)LSTM_ROWS, batch - first);
+  for (uint s = steps; s-- > 0;) {
+    const uint time = is_reversed ? steps - 1 - s : s;
+    const uint previous = is_reversed ? time + 1 : time - 1;
+    const uint later = is_reversed ? time - 1 : time + 1;
+    const bool has_later = s + 1 < steps;
+    for (uint base = 0; base < units; base += lanes) {
+      const uint unit = base + lane;
+      float sum[LSTM_ROWS];
+      for (uint r = 0; r < LSTM_ROWS; ++r) sum[r] = 0.0f;
+      for (uint start = 0; has_later && start < 4 * units; start += LSTM_CHUNK) {
+        const uint count = min((uint)LSTM_CHUNK, 4 * units - start);
+        barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);  // dz[t"] is stored, `flow` is free
+        for (uint k = lane; k < LSTM_ROWS * count; k += lanes) {
+          const uint r = k / count, column = k % count;
+          const size_t row = (size_t)(first + min(r, used - 1)) * steps + later;
+          flow[r * LSTM_CHUNK + column] = dz[row * 4 * units + start + column];
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);  // `flow` is stored
+        for (uint k = 0; unit < units && k < count; ++k) {
+          const float weight = u[(size_t)(start + k) * units + unit];
+          for (uint r = 0; r < LSTM_ROWS; ++r) {
+            sum[r] = fma(flow[r * LSTM_CHUNK + k], weight, sum[r]);
+          }
+        }
+      }
+      for (uint r = 0; unit < units && r < used; ++r) {
+        const size_t row = (size_t)(first + r) * steps + time;
+        const size_t row_before = (size_t)(first + r) * steps + previous;
+        __global float *carry = carried + (size_t)(first + r) * units + unit;
+        const float arrived = dy[row * units + unit];
+        const float whole = has_later ? arrived + sum[r] : arrived;
+        float parts[4];
+        *carry = pull_cell(
+            whole, has_later ? *carry : 0.0f, s > 0, row, row_before, unit, units, gates, cells,
+            parts);
+        for (uint g = 0; g < 4; ++g) dz[row * 4 * units + g * units + unit] = parts[g];
+        if (dh) dh[row * units + unit] = whole;
+      }
+    }
+  }
+}
+
+// lstm_cell — one step of lstm_steps, y[t'] U given.
+//
+// Buffers    product: batch x 4 units, y[t'] U; state: batch x units, y[t'], receives y[t]; the
+//            others: as lstm_steps.
+// Work       one work-item per unit of each row of the batch.
+// Requires   without has_state, product and state are not read; any local size.
+// Numerics   exp and tanh as the device rounds them, one rounding for each other operation.
+// Launched   Sources/KeelOpenCL/OpenCLLSTM.swift
+// Checked    Sources/KeelCases/LSTMCases.swift
+// Why        a large weight wants the matrix product of all rows; a step's arrays are then read or
+//            written once; composed of elementwise operations they would be some thirty passes.
+__kernel void lstm_cell(
+    __global const float *product,
+    __global float *gates,
+    __global float *cells,
+    __global float *before,
+    __global float *y,
+    __global float *state,
+    const uint batch,
+    const uint steps,
+    const uint units,
+    const uint time,
+    const uint previous,
+    const uint has_state)
+{
+  const size_t place = get_global_id(0);
+  if (place >= (size_t)batch * units) return;
+  const size_t row = place / units * steps + time;
+  const uint unit = place % units;
+  float z[4];
+  for (uint g = 0; g < 4; ++g) {
+    z[g] = gates[row * 4 * units + g * units + unit];
+    if (has_state) z[g] += product[place / units * 4 * units + g * units + unit];
+  }
+  before[row * units + unit] = has_state ? state[place] : 0.0f;
+  const float hidden = open_cell(
+      z, has_state, row, place / units * steps + previous, unit, units, gates, cells);
+  y[row * units + unit] = hidden;
+  state[place] = hidden;
+}
+
+// lstm_cell_gradient — one step of lstm_steps_gradient, dz[t"] Uᵀ given.
+//
+// Buffers    product: batch x units, dz[t"] Uᵀ; flow: batch x 4 units, receives dz[t]; the others:
+//            as lstm_steps_gradient.
 // Work       as lstm_cell.
-// Requires   dh and carried both null or neither; any local size.
+// Requires   without has_later, product and carried are not read; any local size.
 // Numerics   tanh as the device rounds it, one rounding for each other operation.
 // Launched   Sources/KeelOpenCL/OpenCLLSTM.swift
 // Checked    Sources/KeelCases/LSTMCases.swift
-// Why        tanh(cell) is computed again instead of being kept for every step.
+// Why        as lstm_cell.
 __kernel void lstm_cell_gradient(
+    __global const float *product,
     __global const float *gates,
-    __global const float *cell,
-    __global const float *previous,
+    __global const float *cells,
     __global const float *dy,
-    __global const float *dh,
-    __global const float *carried,
+    __global float *carried,
     __global float *dz,
-    __global float *dcell,
-    const uint pieces,
+    __global float *flow,
+    __global float *dh,
+    const uint batch,
+    const uint steps,
     const uint units,
-    const uint run)
+    const uint time,
+    const uint previous,
+    const uint has_state,
+    const uint has_later)
 {
-  const uint vectors = (units + KEEL_WIDTH - 1) / KEEL_WIDTH;
-  const uint first = get_global_id(0) * run;
-  for (uint p = first; p < min(first + run, pieces); ++p) {
-    const size_t row = p / vectors;
-    const uint u = p % vectors * KEEL_WIDTH;
-    const size_t wide = row * 4 * units, narrow = row * units;
-    const floats i = keel_load_part(gates + wide, u, units, 0.0f);
-    const floats f = keel_load_part(gates + wide + units, u, units, 0.0f);
-    const floats g = keel_load_part(gates + wide + 2 * units, u, units, 0.0f);
-    const floats o = keel_load_part(gates + wide + 3 * units, u, units, 0.0f);
-    const floats t = tanh(keel_load_part(cell + narrow, u, units, 0.0f));
-    floats before = (floats)(0.0f);
-    if (previous) before = keel_load_part(previous + narrow, u, units, 0.0f);
-    floats state = keel_load_part(dy + narrow, u, units, 0.0f);
-    if (dh) state += keel_load_part(dh + narrow, u, units, 0.0f);
-    floats dc = state * o * (1.0f - t * t);
-    if (carried) dc = keel_load_part(carried + narrow, u, units, 0.0f) + dc;
-    keel_store_part(dc * g * (i * (1.0f - i)), dz + wide, u, units);
-    keel_store_part(dc * before * (f * (1.0f - f)), dz + wide + units, u, units);
-    keel_store_part(dc * i * (1.0f - g * g), dz + wide + 2 * units, u, units);
-    keel_store_part(state * t * (o * (1.0f - o)), dz + wide + 3 * units, u, units);
-    keel_store_part(dc * f, dcell + narrow, u, units);
+  const size_t place = get_global_id(0);
+  if (place >= (size_t)batch * units) return;
+  const size_t row = place / units * steps + time;
+  const uint unit = place % units;
+  const float arrived = dy[row * units + unit];
+  const float whole = has_later ? arrived + product[place] : arrived;
+  float parts[4];
+  carried[place] = pull_cell(
+      whole, has_later ? carried[place] : 0.0f, has_state, row,
+      place / units * steps + previous, unit, units, gates, cells, parts);
+  for (uint g = 0; g < 4; ++g) {
+    dz[row * 4 * units + g * units + unit] = parts[g];
+    flow[place / units * 4 * units + g * units + unit] = parts[g];
   }
+  if (dh) dh[row * units + unit] = whole;
 }

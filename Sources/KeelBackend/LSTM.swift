@@ -1,39 +1,86 @@
-/// One time step of long short-term memory (Hochreiter & Schmidhuber, 1997) with the forget gate of
-/// Gers, Schmidhuber & Cummins (2000): what lies between two matrix products.
+/// The extents of long short-term memory over a batch of sequences.
+package struct LSTMGeometry: Hashable, Sendable {
+  package var batch: Int
+  package var steps: Int
+  package var features: Int
+  package var units: Int
+  /// Whether time runs from the last step to the first.
+  package var isReversed: Bool
+
+  package init(batch: Int, steps: Int, features: Int, units: Int, isReversed: Bool) {
+    self.batch = batch
+    self.steps = steps
+    self.features = features
+    self.units = units
+    self.isReversed = isReversed
+  }
+
+  /// Rows of all time steps.
+  package var rows: Int { batch * steps }
+
+  /// The time steps in the order of computation, each with the one before.
+  package var order: [(time: Int, previous: Int?)] {
+    let times = isReversed ? Array((0..<steps).reversed()) : Array(0..<steps)
+    return times.indices.map { (times[$0], $0 == 0 ? nil : times[$0 - 1]) }
+  }
+}
+
+extension LSTMGeometry: CustomStringConvertible {
+  /// Such as `128 x 28 steps, 28 to 128 units`.
+  package var description: String { "\(batch) x \(steps) steps, \(features) to \(units) units" }
+}
+
+/// What the forward pass of long short-term memory keeps for its gradient.
+package struct LSTMStates: Sendable {
+  /// i, f, g, o: batch x steps x 4 units.
+  package var gates: NDArray
+  /// Batch x steps x units.
+  package var cells: NDArray
+  /// The hidden state before each step, 0 at the first: batch x steps x units.
+  package var before: NDArray
+
+  package init(gates: NDArray, cells: NDArray, before: NDArray) {
+    self.gates = gates
+    self.cells = cells
+    self.before = before
+  }
+}
+
+/// Long short-term memory (Hochreiter & Schmidhuber, 1997) with the forget gate of Gers,
+/// Schmidhuber & Cummins (2000) over whole sequences, from states of 0.
 ///
-/// Arrays are float32. A state has `batch` rows of `units` columns; four gates make rows of
-/// 4 * units columns: input i, forget f, candidate g, output o, in this order.
+/// Arrays are float32. Four gates make rows of 4 * units columns: input i, forget f, candidate g,
+/// output o, in this order. The step before t is called p.
 package protocol LSTMBackend {
-  /// With z = x + recurrent, cut into its four parts:
+  /// With z = bias + x[t] · inputWeight + y[p] · recurrentWeight, cut into its four parts:
   /// i = sigmoid(z_i), f = sigmoid(z_f), g = tanh(z_g), o = sigmoid(z_o),
-  /// cell = f * previous + i * g and hidden = o * tanh(cell).
+  /// cells[t] = f * cells[p] + i * g, y[t] = o * tanh(cells[t]), before[t] = y[p].
   ///
   /// - Parameters:
-  ///   - x: batch x 4 units: what comes from the input, bias included.
-  ///   - recurrent: batch x 4 units: what comes from the hidden state before; nil stands for 0.
-  ///   - previous: batch x units: the cell before; nil stands for 0. Nil where `recurrent` is.
-  ///   - gates: batch x 4 units: receives i, f, g, o. May be `x`.
-  ///   - cell, hidden: batch x units.
-  func lstmCell(
-    _ x: NDArray, recurrent: NDArray?, previous: NDArray?,
-    into gates: NDArray, cell: NDArray, hidden: NDArray
+  ///   - x: batch x steps x features.
+  ///   - inputWeight: features x 4 units.
+  ///   - recurrentWeight: units x 4 units.
+  ///   - bias: 4 units; nil stands for 0.
+  ///   - y: batch x steps x units.
+  ///   - states: receives gates, cells and states before.
+  func lstm(
+    _ x: NDArray, inputWeight: NDArray, recurrentWeight: NDArray, bias: NDArray?,
+    _ geometry: LSTMGeometry, into y: NDArray, states: LSTMStates
   ) throws(DeviceError)
 
-  /// With dh = dy + recurrent, t = tanh(cell) and dc = carried + dh * o * (1 - t * t):
-  /// dz_i = dc * g * i * (1 - i), dz_f = dc * previous * f * (1 - f), dz_g = dc * i * (1 - g * g),
-  /// dz_o = dh * t * o * (1 - o), and the cell before gets dc * f.
+  /// With a the step after t, dh[t] = dy[t] + dz[a] · recurrentWeightᵀ, h = tanh(cells[t]) and
+  /// dc[t] = dc[a] * f[a] + dh[t] * o * (1 - h * h):
+  /// dz_i = dc * g * i * (1 - i), dz_f = dc * cells[p] * f * (1 - f), dz_g = dc * i * (1 - g * g),
+  /// dz_o = dh * h * o * (1 - o).
   ///
   /// - Parameters:
-  ///   - gates, cell, previous: of ``lstmCell(_:recurrent:previous:into:cell:hidden:)``.
-  ///   - dy: batch x units: what arrives at this step's output.
-  ///   - dh: batch x units: what arrives from the step after through its matrix product; nil
-  ///     stands for 0.
-  ///   - carried: batch x units: what arrives at the cell from the step after; nil stands for 0.
-  ///     Nil where `dh` is.
-  ///   - dz: batch x 4 units: the gradient of x and of `recurrent`.
-  ///   - dcell: batch x units: the gradient of `previous`. May be `carried`.
-  func lstmCellGradient(
-    gates: NDArray, cell: NDArray, previous: NDArray?, upstream dy: NDArray,
-    recurrent dh: NDArray?, carried: NDArray?, into dz: NDArray, dcell: NDArray
+  ///   - states: gates and cells of ``lstm(_:inputWeight:recurrentWeight:bias:_:into:states:)``.
+  ///   - dy: batch x steps x units: what arrives at the hidden states from outside.
+  ///   - dz: batch x steps x 4 units: the gradient of z.
+  ///   - dh: batch x steps x units: receives the whole gradient of the hidden states; nil if nobody
+  ///     asks.
+  func lstmGradient(
+    _ states: LSTMStates, recurrentWeight: NDArray, upstream dy: NDArray,
+    _ geometry: LSTMGeometry, into dz: NDArray, hidden dh: NDArray?
   ) throws(DeviceError)
 }

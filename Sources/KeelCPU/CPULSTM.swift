@@ -2,38 +2,79 @@ internal import CKeelLoops
 package import KeelBackend
 
 extension CPUBackend: LSTMBackend {
-  package func lstmCell(
-    _ x: NDArray, recurrent: NDArray?, previous: NDArray?,
-    into gates: NDArray, cell: NDArray, hidden: NDArray
+  package func lstm(
+    _ x: NDArray, inputWeight: NDArray, recurrentWeight: NDArray, bias: NDArray?,
+    _ geometry: LSTMGeometry, into y: NDArray, states: LSTMStates
   ) throws(DeviceError) {
-    let (input, before, state) = (x.floats, recurrent?.floats, previous?.floats)
-    let (opened, memory, output) = (gates.floats, cell.floats, hidden.floats)
-    overCells(cell) { units, begin, end in
-      keel_lstm_cell(input, before, state, opened, memory, output, units, begin, end)
+    guard y.count > 0 else { return }
+    let (batch, units) = (geometry.batch, geometry.units)
+    let projection = MatmulGeometry(
+      rows: geometry.rows, inner: geometry.features, columns: 4 * units)
+    try matmul(x, inputWeight, projection, Epilogue(bias: bias), into: states.gates)
+    let recurrence = MatmulGeometry(rows: batch, inner: units, columns: 4 * units)
+    let product = try allocate([batch, 4 * units], .float32)
+    let state = try allocate([batch, units], .float32)
+    let (sums, compact) = (product.floats, state.floats)
+    let (gates, cells) = (states.gates.floats, states.cells.floats)
+    let (before, output) = (states.before.floats, y.floats)
+    for (time, previous) in geometry.order {
+      if previous != nil { try matmul(state, recurrentWeight, recurrence, .none, into: product) }
+      overCells(LSTMStep(geometry, time, previous: previous, hasLater: false)) {
+        step, begin, end in
+        keel_lstm_cell(step, sums, gates, cells, before, output, compact, begin, end)
+      }
     }
   }
 
-  package func lstmCellGradient(
-    gates: NDArray, cell: NDArray, previous: NDArray?, upstream dy: NDArray,
-    recurrent dh: NDArray?, carried: NDArray?, into dz: NDArray, dcell: NDArray
+  package func lstmGradient(
+    _ states: LSTMStates, recurrentWeight: NDArray, upstream dy: NDArray,
+    _ geometry: LSTMGeometry, into dz: NDArray, hidden dh: NDArray?
   ) throws(DeviceError) {
-    let (opened, memory, state) = (gates.floats, cell.floats, previous?.floats)
-    let (upstream, later, flow) = (dy.floats, dh?.floats, carried?.floats)
-    let (result, back) = (dz.floats, dcell.floats)
-    overCells(cell) { units, begin, end in
-      keel_lstm_cell_gradient(
-        opened, memory, state, upstream, later, flow, result, back, units, begin, end)
+    guard dy.count > 0 else { return }
+    let (batch, units) = (geometry.batch, geometry.units)
+    let recurrence = MatmulGeometry(
+      rows: batch, inner: 4 * units, columns: units, transposeRight: true)
+    let product = try allocate([batch, units], .float32)
+    let carried = try allocate([batch, units], .float32)
+    let flow = try allocate([batch, 4 * units], .float32)
+    let (sums, carry, compact) = (product.floats, carried.floats, flow.floats)
+    let (gates, cells, upstream) = (states.gates.floats, states.cells.floats, dy.floats)
+    let (result, hidden) = (dz.floats, dh?.floats)
+    var hasLater = false
+    for (time, previous) in geometry.order.reversed() {
+      if hasLater { try matmul(flow, recurrentWeight, recurrence, .none, into: product) }
+      overCells(LSTMStep(geometry, time, previous: previous, hasLater: hasLater)) {
+        step, begin, end in
+        keel_lstm_cell_gradient(
+          step, sums, gates, cells, upstream, carry, result, compact, hidden, begin, end)
+      }
+      hasLater = true
     }
   }
 
-  /// Counts a launch and runs `body(units, begin, end)` over the rows of a state.
+  /// Counts a launch and runs `body(step, begin, end)` over the rows of the batch.
   private func overCells(
-    _ cell: NDArray, _ body: (_ units: Int, _ begin: Int, _ end: Int) -> Void
+    _ step: LSTMStep,
+    _ body: (_ step: UnsafePointer<keel_lstm_step>, _ begin: Int, _ end: Int) -> Void
   ) {
     countLaunch()
-    guard cell.count > 0 else { return }
-    let units = cell.shape[1]
     // Five exponentials per unit: parts are smaller than those of a copy.
-    inRows(cell.shape[0], columns: 16 * units) { begin, end in body(units, begin, end) }
+    inRows(step.batch, columns: 16 * step.loop.units) { begin, end in
+      var loop = step.loop
+      body(&loop, begin, end)
+    }
+  }
+}
+
+/// One time step, as the loops are told it.
+private struct LSTMStep {
+  let batch: Int
+  let loop: keel_lstm_step
+
+  init(_ geometry: LSTMGeometry, _ time: Int, previous: Int?, hasLater: Bool) {
+    batch = geometry.batch
+    loop = keel_lstm_step(
+      units: geometry.units, steps: geometry.steps, time: time, previous: previous ?? 0,
+      has_state: previous != nil, has_later: hasLater)
   }
 }

@@ -2,29 +2,35 @@ internal import Glibc
 internal import KeelAutograd
 internal import KeelBackend
 
-/// Long short-term memory: one cell and its gradient straight on the contract, and whole sequences.
+/// Long short-term memory: the two operations straight on the contract, and whole layers.
 enum LSTMCases {
   static let all: [OperationCase] =
     [
-      cell("cell_rows5_units17", 5, 17),
-      cell("cell_rows33_units3", 33, 3),
-      cell("cell_rows3_units16", 3, 16),
-      cell("cell_rows1_units1", 1, 1),
-      cell("cell_rows2_units130", 2, 130),
-      cell("cell_rows700_units5", 700, 5),
-      cell("cell_first_rows3_units3", 3, 3, hasState: false),
-      cell("cell_first_rows9_units32", 9, 32, hasState: false),
-      cell("cell_saturated", 7, 9, .repeating([-200, 90, 200, 0.5, -90])),
-      cell("cell_nan", 7, 9, .sprinkled([.nan])),
-      cell("cell_infinite", 7, 9, .sprinkled([.infinity, -.infinity])),
-      pull("cell_gradient_rows5_units17", 5, 17),
-      pull("cell_gradient_rows33_units3", 33, 3),
-      pull("cell_gradient_rows2_units130", 2, 130),
-      pull("cell_gradient_rows700_units5", 700, 5),
-      pull("cell_gradient_first_rows3_units3", 3, 3, hasState: false),
-      pull("cell_gradient_last_rows3_units4", 3, 4, hasLater: false),
-      pull("cell_gradient_only_rows1_units1", 1, 1, hasState: false, hasLater: false),
-      pull("cell_gradient_nan", 7, 9, upstream: .sprinkled([.nan])),
+      states("states_one_of_all", 1, 1, 1, 1),
+      states("states_1x4x2_units5", 1, 4, 2, 5),
+      states("states_3x4x5_units20", 3, 4, 5, 20),
+      states("states_13x3x4_units33", 13, 3, 4, 33),
+      states("states_129x2x3_units5", 129, 2, 3, 5),
+      states("states_7x3x28_units128", 7, 3, 28, 128),
+      states("states_reversed_6x5x3_units16", 6, 5, 3, 16, reversed: true),
+      states("states_without_bias_5x2x3_units7", 5, 2, 3, 7, hasBias: false),
+      // Weights that are read once for several tiles of rows on CPU-class devices; for GPUs, a
+      // product and a cell for each step.
+      states("states_15x3x2_units260", 15, 3, 2, 260),
+      states("states_reversed_2x3x2_units260", 2, 3, 2, 260, reversed: true),
+      states("states_saturated", 7, 3, 4, 9, .repeating([-200, 90, 200, 0.5, -90])),
+      states("states_nan", 7, 3, 4, 9, .sprinkled([.nan])),
+      states("states_infinite", 7, 3, 1, 9, .sprinkled([.infinity, -.infinity])),
+      pull("gradient_one_of_all", 1, 1, 1),
+      pull("gradient_1x4_units5", 1, 4, 5),
+      pull("gradient_3x4_units20", 3, 4, 20),
+      pull("gradient_13x3_units33", 13, 3, 33),
+      pull("gradient_129x2_units5", 129, 2, 5),
+      pull("gradient_7x3_units128", 7, 3, 128),
+      pull("gradient_reversed_6x5_units16", 6, 5, 16, reversed: true),
+      pull("gradient_15x3_units260", 15, 3, 260),
+      pull("gradient_reversed_2x3_units260", 2, 3, 260, reversed: true),
+      pull("gradient_nan", 7, 3, 9, .sprinkled([.nan])),
       sequence("sequence_3x5x4_units7", 3, 5, 4, 7),
       sequence("sequence_reversed", 3, 5, 4, 7, reversed: true),
       sequence("sequence_one_step", 4, 1, 3, 5),
@@ -40,104 +46,132 @@ enum LSTMCases {
 
   private static func sigmoid(_ x: Double) -> Double { 1 / (1 + exp(-x)) }
 
-  /// The place of a unit's first gate in rows of 4 * units.
-  private static func gate(_ place: Int, _ units: Int) -> Int {
-    place / units * 4 * units + place % units
-  }
+  // MARK: Forward
 
-  // MARK: One cell
-
-  private static func cell(
-    _ label: String, _ rows: Int, _ units: Int, _ fill: CaseInput.Fill = .uniform(-4, 4),
-    hasState: Bool = true
+  private static func states(
+    _ label: String, _ batch: Int, _ steps: Int, _ features: Int, _ units: Int,
+    _ fill: CaseInput.Fill = .uniform(-2, 2), reversed: Bool = false, hasBias: Bool = true
   ) -> OperationCase {
-    let (wide, narrow): (Shape, Shape) = ([rows, 4 * units], [rows, units])
-    let inputs = [CaseInput(wide, fill)] + (hasState ? [CaseInput(wide), CaseInput(narrow)] : [])
+    let sizes = SequenceSizes(
+      batch: batch, steps: steps, features: features, units: units, gates: 4,
+      isReversed: reversed)
+    let geometry = sizes.geometry
+    let (wide, narrow): (Shape, Shape) = ([batch, steps, 4 * units], [batch, steps, units])
     return OperationCase(
-      .lstm, label, inputs: inputs, tolerance: .transcendental,
-      magnitude: .given { step($0, units, isMagnitude: true) },
+      .lstm, label, inputs: sizes.inputs(fill, hasBias: hasBias),
+      tolerance: .transcendentalSum(of: steps * (features + units)),
+      // Gates and hidden states are at most 1; a cell adds at most 1 in each step.
+      magnitude: .given { opened($0, geometry).map { $0.map { max(1, abs($0)) } } },
       outputs: { (t) throws(TensorError) in
-        try t.direct([wide, narrow, narrow]) { (backend, out) throws(DeviceError) in
-          try backend.lstmCell(
-            t[0].value, recurrent: hasState ? t[1].value : nil,
-            previous: hasState ? t[2].value : nil, into: out[0], cell: out[1], hidden: out[2])
+        try t.direct([narrow, wide, narrow, narrow]) { (backend, out) throws(DeviceError) in
+          try backend.lstm(
+            t[0].value, inputWeight: t[1].value, recurrentWeight: t[2].value,
+            bias: hasBias ? t[3].value : nil, geometry, into: out[0],
+            states: LSTMStates(gates: out[1], cells: out[2], before: out[3]))
         }
       },
-      oracles: { step($0, units, isMagnitude: false) })
+      oracles: { opened($0, geometry) })
   }
 
-  /// Gates, cell and hidden state by the contract's formulas; or what errors are measured against:
-  /// the rounding of z, which the gates pass on, and of the sums.
-  private static func step(
-    _ t: [[Double]], _ units: Int, isMagnitude: Bool
-  ) -> [[Double]] {
-    let hasState = t.count > 1
-    var gates = t[0]
-    var cells = [Double](repeating: 0, count: t[0].count / 4)
-    var hidden = cells
-    for place in cells.indices {
-      let start = gate(place, units)
-      for part in 0..<4 {
-        let z = t[0][start + part * units] + (hasState ? t[1][start + part * units] : 0)
-        gates[start + part * units] = part == 2 ? tanh(z) : sigmoid(z)
+  /// Hidden states, gates, cells and hidden states before by the contract's formulas.
+  private static func opened(_ t: [[Double]], _ geometry: LSTMGeometry) -> [[Double]] {
+    let (steps, units, features) = (geometry.steps, geometry.units, geometry.features)
+    let shift = t.count > 3 ? t[3] : [Double](repeating: 0, count: 4 * units)
+    var y = [Double](repeating: 0, count: geometry.rows * units)
+    var (gates, cells, before) = ([Double](repeating: 0, count: 4 * y.count), y, y)
+    for b in 0..<geometry.batch {
+      for (time, previous) in geometry.order {
+        let row = b * steps + time
+        var z = shift
+        for f in 0..<features {
+          let value = t[0][row * features + f]
+          for c in z.indices { z[c] += value * t[1][f * 4 * units + c] }
+        }
+        if let previous {
+          for k in 0..<units {
+            let value = y[(b * steps + previous) * units + k]
+            before[row * units + k] = value
+            for c in z.indices { z[c] += value * t[2][k * 4 * units + c] }
+          }
+        }
+        for k in 0..<units {
+          let (i, f) = (sigmoid(z[k]), sigmoid(z[units + k]))
+          let (g, o) = (tanh(z[2 * units + k]), sigmoid(z[3 * units + k]))
+          let cell = f * (previous.map { cells[(b * steps + $0) * units + k] } ?? 0) + i * g
+          for (part, value) in [i, f, g, o].enumerated() {
+            gates[row * 4 * units + part * units + k] = value
+          }
+          cells[row * units + k] = cell
+          y[row * units + k] = o * tanh(cell)
+        }
       }
-      let (i, f) = (gates[start], gates[start + units])
-      let (g, o) = (gates[start + 2 * units], gates[start + 3 * units])
-      let (kept, added) = (f * (hasState ? t[2][place] : 0), i * g)
-      cells[place] = isMagnitude ? abs(kept) + abs(added) : kept + added
-      hidden[place] = isMagnitude ? 1 : o * tanh(cells[place])
     }
-    guard isMagnitude else { return [gates, cells, hidden] }
-    return [[Double](repeating: 1, count: gates.count), cells.map { $0 + 1 }, hidden]
+    return [y, gates, cells, before]
   }
 
-  // MARK: The gradient of one cell
+  // MARK: The gradient
 
   private static func pull(
-    _ label: String, _ rows: Int, _ units: Int, upstream: CaseInput.Fill = .uniform(-2, 2),
-    hasState: Bool = true, hasLater: Bool = true
+    _ label: String, _ batch: Int, _ steps: Int, _ units: Int,
+    _ upstream: CaseInput.Fill = .uniform(-2, 2), reversed: Bool = false
   ) -> OperationCase {
-    let (wide, narrow): (Shape, Shape) = ([rows, 4 * units], [rows, units])
-    let inputs = [
-      CaseInput(wide, .uniform(0, 1)), CaseInput(narrow), CaseInput(narrow, upstream),
-      CaseInput(narrow), CaseInput(narrow), CaseInput(narrow),
-    ]
+    let geometry = LSTMGeometry(
+      batch: batch, steps: steps, features: 1, units: units, isReversed: reversed)
+    let (wide, narrow): (Shape, Shape) = ([batch, steps, 4 * units], [batch, steps, units])
+    let spread = 1 / Float(units).squareRoot()
     return OperationCase(
-      .lstm, label, inputs: inputs, tolerance: .transcendental,
-      magnitude: .given { pulled($0, units, hasState, hasLater, isMagnitude: true) },
+      .lstm, label,
+      inputs: [
+        CaseInput(wide, .uniform(0, 1)), CaseInput(narrow),
+        CaseInput([units, 4 * units], .uniform(-spread, spread)), CaseInput(narrow, upstream),
+      ],
+      tolerance: .transcendentalSum(of: 4 * units * steps),
+      magnitude: .given { pulled($0, geometry, isMagnitude: true) },
       outputs: { (t) throws(TensorError) in
         try t.direct([wide, narrow]) { (backend, out) throws(DeviceError) in
-          try backend.lstmCellGradient(
-            gates: t[0].value, cell: t[1].value, previous: hasState ? t[3].value : nil,
-            upstream: t[2].value, recurrent: hasLater ? t[4].value : nil,
-            carried: hasLater ? t[5].value : nil, into: out[0], dcell: out[1])
+          let states = LSTMStates(gates: t[0].value, cells: t[1].value, before: t[1].value)
+          try backend.lstmGradient(
+            states, recurrentWeight: t[2].value, upstream: t[3].value, geometry, into: out[0],
+            hidden: out[1])
         }
       },
-      oracles: { pulled($0, units, hasState, hasLater, isMagnitude: false) })
+      oracles: { pulled($0, geometry, isMagnitude: false) })
   }
 
-  /// dz and dcell by the contract's formulas, or those of their terms' absolute values.
+  /// dz and dh by the contract's formulas, or those of their terms' absolute values.
   private static func pulled(
-    _ t: [[Double]], _ units: Int, _ hasState: Bool, _ hasLater: Bool, isMagnitude: Bool
+    _ t: [[Double]], _ geometry: LSTMGeometry, isMagnitude: Bool
   ) -> [[Double]] {
     func term(_ value: Double) -> Double { isMagnitude ? abs(value) : value }
-    var (dz, dcell) = (t[0], t[1])
-    for place in dcell.indices {
-      let start = gate(place, units)
-      let (i, f) = (t[0][start], t[0][start + units])
-      let (g, o) = (t[0][start + 2 * units], t[0][start + 3 * units])
-      let c = tanh(t[1][place])
-      let dh = term(t[2][place]) + (hasLater ? term(t[4][place]) : 0)
-      // In a magnitude, 1 - c * c has lost what its terms had.
-      let through = dh * o * (isMagnitude ? 1 : 1 - c * c)
-      let dc = (hasLater ? term(t[5][place]) : 0) + through
-      dz[start] = dc * term(g) * i * (isMagnitude ? 1 : 1 - i)
-      dz[start + units] = dc * (hasState ? term(t[3][place]) : 0) * f * (isMagnitude ? 1 : 1 - f)
-      dz[start + 2 * units] = dc * i * (isMagnitude ? 1 : 1 - g * g)
-      dz[start + 3 * units] = dh * term(c) * o * (isMagnitude ? 1 : 1 - o)
-      dcell[place] = dc * f
+    // In a magnitude, 1 - x has lost what its terms had.
+    func rest(_ value: Double) -> Double { isMagnitude ? 1 : 1 - value }
+    let (steps, units) = (geometry.steps, geometry.units)
+    var (dz, dh) = (t[0], t[3].map(term))
+    for b in 0..<geometry.batch {
+      var carried = [Double](repeating: 0, count: units)
+      var flow = [Double](repeating: 0, count: 4 * units)
+      for (time, previous) in geometry.order.reversed() {
+        let row = b * steps + time
+        for k in 0..<units {
+          for c in flow.indices { dh[row * units + k] += flow[c] * term(t[2][k * 4 * units + c]) }
+        }
+        for k in 0..<units {
+          let start = row * 4 * units + k
+          let (i, f) = (t[0][start], t[0][start + units])
+          let (g, o) = (t[0][start + 2 * units], t[0][start + 3 * units])
+          let (h, state) = (tanh(t[1][row * units + k]), dh[row * units + k])
+          let dc = carried[k] + state * o * rest(h * h)
+          let cell = previous.map { term(t[1][(b * steps + $0) * units + k]) } ?? 0
+          flow[k] = dc * g * i * rest(i)
+          flow[units + k] = dc * cell * f * rest(f)
+          flow[2 * units + k] = dc * i * rest(g * g)
+          flow[3 * units + k] = state * term(h) * o * rest(o)
+          carried[k] = dc * f
+        }
+        for c in flow.indices { dz[row * 4 * units + c] = flow[c] }
+      }
     }
-    return [dz, dcell]
+    return [dz, dh]
   }
 
   // MARK: Sequences
@@ -180,6 +214,11 @@ struct SequenceSizes: Sendable {
   var units: Int
   var gates: Int
   var isReversed: Bool
+
+  var geometry: LSTMGeometry {
+    LSTMGeometry(
+      batch: batch, steps: steps, features: features, units: units, isReversed: isReversed)
+  }
 
   /// x, the two weights and the bias, of a size that keeps the states in range.
   func inputs(_ fill: CaseInput.Fill, hasBias: Bool = true) -> [CaseInput] {

@@ -2,49 +2,77 @@ import Glibc
 import KeelBackend
 
 extension ReferenceBackend {
-  func lstmCell(
-    _ x: NDArray, recurrent: NDArray?, previous: NDArray?,
-    into gates: NDArray, cell: NDArray, hidden: NDArray
+  func lstm(
+    _ x: NDArray, inputWeight: NDArray, recurrentWeight: NDArray, bias: NDArray?,
+    _ geometry: LSTMGeometry, into y: NDArray, states: LSTMStates
   ) throws(DeviceError) {
-    note("lstmCell", gates, cell, hidden)
-    let units = cell.shape[1]
-    let (input, product, before) = (read(x), recurrent.map(read), previous.map(read))
-    var (opened, memory, output) = (input, read(cell), read(hidden))
-    for i in memory.indices {
-      let start = i / units * 4 * units + i % units
-      let z = (0..<4).map { input[start + $0 * units] + (product?[start + $0 * units] ?? 0) }
-      let g = [0, 1, 2, 3].map { $0 == 2 ? tanh(z[$0]) : 1 / (1 + exp(-z[$0])) }
-      for part in 0..<4 { opened[start + part * units] = g[part] }
-      memory[i] = g[1] * (before?[i] ?? 0) + g[0] * g[2]
-      output[i] = g[3] * tanh(memory[i])
+    note("lstm", y, states.gates, states.cells, states.before)
+    let (steps, units, features) = (geometry.steps, geometry.units, geometry.features)
+    let (input, w, u) = (read(x), read(inputWeight), read(recurrentWeight))
+    let shift = bias.map(read) ?? [Double](repeating: 0, count: 4 * units)
+    var (gates, cells) = (read(states.gates), read(states.cells))
+    var (before, output) = (read(states.before), read(y))
+    for b in 0..<geometry.batch {
+      for (time, previous) in geometry.order {
+        let row = b * steps + time
+        var z = shift
+        for f in 0..<features {
+          for c in z.indices { z[c] += input[row * features + f] * w[f * 4 * units + c] }
+        }
+        for k in 0..<units {
+          let h = previous.map { output[(b * steps + $0) * units + k] } ?? 0
+          before[row * units + k] = h
+          for c in z.indices { z[c] += h * u[k * 4 * units + c] }
+        }
+        for k in 0..<units {
+          let g = (0..<4).map { part in
+            let value = z[part * units + k]
+            return part == 2 ? tanh(value) : 1 / (1 + exp(-value))
+          }
+          for part in 0..<4 { gates[row * 4 * units + part * units + k] = g[part] }
+          let cell = previous.map { cells[(b * steps + $0) * units + k] } ?? 0
+          cells[row * units + k] = g[1] * cell + g[0] * g[2]
+          output[row * units + k] = g[3] * tanh(cells[row * units + k])
+        }
+      }
     }
-    write(opened, to: gates)
-    write(memory, to: cell)
-    write(output, to: hidden)
+    write(gates, to: states.gates)
+    write(cells, to: states.cells)
+    write(before, to: states.before)
+    write(output, to: y)
   }
 
-  func lstmCellGradient(
-    gates: NDArray, cell: NDArray, previous: NDArray?, upstream dy: NDArray,
-    recurrent dh: NDArray?, carried: NDArray?, into dz: NDArray, dcell: NDArray
+  func lstmGradient(
+    _ states: LSTMStates, recurrentWeight: NDArray, upstream dy: NDArray,
+    _ geometry: LSTMGeometry, into dz: NDArray, hidden dh: NDArray?
   ) throws(DeviceError) {
-    note("lstmCellGradient", dz, dcell)
-    let units = cell.shape[1]
-    let (opened, memory, before) = (read(gates), read(cell), previous.map(read))
-    let (upstream, later, flow) = (read(dy), dh.map(read), carried.map(read))
-    var (result, back) = (opened, memory)
-    for k in memory.indices {
-      let start = k / units * 4 * units + k % units
-      let (i, f) = (opened[start], opened[start + units])
-      let (g, o) = (opened[start + 2 * units], opened[start + 3 * units])
-      let (t, state) = (tanh(memory[k]), upstream[k] + (later?[k] ?? 0))
-      let dc = (flow?[k] ?? 0) + state * o * (1 - t * t)
-      result[start] = dc * g * i * (1 - i)
-      result[start + units] = dc * (before?[k] ?? 0) * f * (1 - f)
-      result[start + 2 * units] = dc * i * (1 - g * g)
-      result[start + 3 * units] = state * t * o * (1 - o)
-      back[k] = dc * f
+    note("lstmGradient", dz)
+    let (steps, units) = (geometry.steps, geometry.units)
+    let (gates, cells, u) = (read(states.gates), read(states.cells), read(recurrentWeight))
+    var (result, hidden) = (read(dz), read(dy))
+    for b in 0..<geometry.batch {
+      var carried = [Double](repeating: 0, count: units)
+      var flow = [Double](repeating: 0, count: 4 * units)
+      for (time, previous) in geometry.order.reversed() {
+        let row = b * steps + time
+        for k in 0..<units {
+          for c in flow.indices { hidden[row * units + k] += flow[c] * u[k * 4 * units + c] }
+        }
+        for k in 0..<units {
+          let g = (0..<4).map { gates[row * 4 * units + $0 * units + k] }
+          let (t, state) = (tanh(cells[row * units + k]), hidden[row * units + k])
+          let dc = carried[k] + state * g[3] * (1 - t * t)
+          let cell = previous.map { cells[(b * steps + $0) * units + k] } ?? 0
+          flow[k] = dc * g[2] * g[0] * (1 - g[0])
+          flow[units + k] = dc * cell * g[1] * (1 - g[1])
+          flow[2 * units + k] = dc * g[0] * (1 - g[2] * g[2])
+          flow[3 * units + k] = state * t * g[3] * (1 - g[3])
+          carried[k] = dc * g[1]
+        }
+        for c in flow.indices { result[row * 4 * units + c] = flow[c] }
+      }
     }
     write(result, to: dz)
-    write(back, to: dcell)
+    if let dh { write(hidden, to: dh) }
   }
 }

@@ -155,16 +155,24 @@ void keel_average_pooling(
 void keel_average_pooling_gradient(
     const struct keel_pooling *g, const float *dy, float *dx, size_t begin, size_t end);
 
-// MARK: Recurrent cells, over rows [begin, end). Gates are i, f, g, o: 4 * units columns.
+// MARK: Recurrent cells, over rows [begin, end) of the batch. Gates are i, f, g, o: 4 * units
+// columns.
 
-/// recurrent and previous may be NULL together; gates may be x.
+/// One of `steps` time steps, and the one before it.
+struct keel_lstm_step {
+  size_t units, steps, time, previous;
+  bool has_state, has_later;
+};
+/// gates, cells, before, y: rows of all steps, batch outermost; gates holds what comes from the
+/// input. product (of the states before) and state: rows of one step, not read without a state.
 void keel_lstm_cell(
-    const float *x, const float *recurrent, const float *previous, float *gates, float *cell,
-    float *hidden, size_t units, size_t begin, size_t end);
-/// previous may be NULL, dh and carried together; dcell may be carried.
+    const struct keel_lstm_step *step, const float *product, float *gates, float *cells,
+    float *before, float *y, float *state, size_t begin, size_t end);
+/// product (of the gradients after; may be overwritten), carried and flow (dz once more): rows of
+/// one step. dh may be NULL.
 void keel_lstm_cell_gradient(
-    const float *gates, const float *cell, const float *previous, const float *dy,
-    const float *dh, const float *carried, float *dz, float *dcell, size_t units, size_t begin,
+    const struct keel_lstm_step *step, float *product, const float *gates, const float *cells,
+    const float *dy, float *carried, float *dz, float *flow, float *dh, size_t begin,
     size_t end);
 
 // MARK: Normalisation

@@ -10,8 +10,8 @@ extension Tensor {
   /// c[t] = sigmoid(z_f) * c[t - 1] + sigmoid(z_i) * tanh(z_g) and
   /// h[t] = sigmoid(z_o) * tanh(c[t]).
   ///
-  /// The products of all inputs are one; each step adds one product and one fused kernel. The
-  /// gradient goes back through time in one pullback.
+  /// All time steps are one operation of the device; the gradient goes back through time in one
+  /// pullback.
   ///
   /// - Parameters:
   ///   - inputWeight: features x 4 units.
@@ -33,10 +33,15 @@ extension Tensor {
   ) throws(TensorError) -> Tensor {
     let sequence = try RecurrentSequence(
       "lstm", self, inputWeight, recurrentWeight, bias, gates: 4, isReversed: reversed)
+    let geometry = LSTMGeometry(
+      batch: sequence.batch, steps: sequence.steps, features: sequence.features,
+      units: sequence.units, isReversed: reversed)
     var kept: LSTMStates?
     let y = try compute(on: device, sequence.result) { (y) throws(DeviceError) in
-      let states = try LSTMStates(sequence)
-      try states.hidden.store(into: y, outermost: .batch, sequence.backend)
+      let states = try LSTMStates(geometry, sequence.backend)
+      try sequence.backend.lstm(
+        sequence.x, inputWeight: sequence.inputWeight, recurrentWeight: sequence.recurrentWeight,
+        bias: sequence.bias, geometry, into: y, states: states)
       kept = states
     }
     let states = kept
@@ -44,62 +49,61 @@ extension Tensor {
     return attach(.lstm, inputs, y, links: inputs.map { _ in .computed }) {
       (dy, dx) throws(DeviceError) in
       guard let states else { return }
-      let dz = try states.pull(sequence, upstream: dy, tap: tap)
-      let rows = try dz.rows(of: 0..<sequence.steps, sequence.backend)
-      try sequence.finish(dz: rows, dq: dz, hidden: states.hidden, into: dx)
+      let dz = try sequence.backend.newArray([geometry.rows, 4 * geometry.units])
+      let dh = tap == nil ? nil : try sequence.backend.newArray(sequence.result)
+      try sequence.backend.lstmGradient(
+        states, recurrentWeight: sequence.recurrentWeight, upstream: dy, geometry, into: dz,
+        hidden: dh)
+      if let tap, let dh { try geometry.tell(tap, dh, sequence.backend) }
+      try sequence.finish(dz: dz, before: states.before, into: dx)
     }
   }
 }
 
-/// What the forward pass computes for each step.
-private struct LSTMStates {
-  /// i, f, g, o.
-  let gates: TimeSlots
-  let cells: TimeSlots
-  let hidden: TimeSlots
+extension LSTMStates {
+  fileprivate init(_ geometry: LSTMGeometry, _ backend: any Backend) throws(DeviceError) {
+    let (batch, steps, units) = (geometry.batch, geometry.steps, geometry.units)
+    self.init(
+      gates: try backend.newArray([batch, steps, 4 * units]),
+      cells: try backend.newArray([batch, steps, units]),
+      before: try backend.newArray([batch, steps, units]))
+  }
+}
 
-  /// Runs through time.
-  init(_ sequence: RecurrentSequence) throws(DeviceError) {
-    let backend = sequence.backend
-    gates = try sequence.project(parts: 1)
-    cells = try sequence.slots(columns: sequence.units)
-    hidden = try sequence.slots(columns: sequence.units)
-    let product = try backend.newArray([sequence.batch, 4 * sequence.units])
-    for (time, previous) in sequence.order {
-      if let previous { try sequence.multiply(state: hidden[previous], into: product) }
-      try backend.lstmCell(
-        gates[time], recurrent: previous.map { _ in product }, previous: previous.map { cells[$0] },
-        into: gates[time], cell: cells[time], hidden: hidden[time])
+extension LSTMGeometry {
+  /// Tells a listener the gradient of every hidden state, last step first.
+  fileprivate func tell(
+    _ tap: StateTap, _ dh: NDArray, _ backend: any Backend
+  ) throws(DeviceError) {
+    let step = try backend.newArray([batch, units])
+    for (time, _) in order.reversed() {
+      try backend.stridedCopy(
+        dh, StridedPattern(offset: time * units, strides: [steps * units, 1]), into: step,
+        StridedPattern(strides: [units, 1]), extents: [batch, units])
+      try tap(time, step)
     }
   }
+}
 
-  /// Runs back through time: the gradient of z for every step.
-  func pull(
-    _ sequence: RecurrentSequence, upstream dy: NDArray, tap: StateTap?
-  ) throws(DeviceError) -> TimeSlots {
-    let (backend, units) = (sequence.backend, sequence.units)
-    let arriving = try sequence.slots(columns: units)
-    try arriving.load(dy, outermost: .batch, backend)
-    let dz = try sequence.slots(columns: 4 * units)
-    let (dh, dcell) = (
-      try backend.newArray([sequence.batch, units]), try backend.newArray([sequence.batch, units])
-    )
-    var later: Int?
-    for (time, previous) in sequence.order.reversed() {
-      if let later { try sequence.pull(flow: dz[later], into: dh) }
-      if let tap {
-        let whole = try backend.newArray([sequence.batch, units])
-        try backend.pointwise(
-          later == nil ? .x : .x + .y, later == nil ? [arriving[time]] : [arriving[time], dh],
-          into: whole)
-        try tap(time, whole)
-      }
-      try backend.lstmCellGradient(
-        gates: gates[time], cell: cells[time], previous: previous.map { cells[$0] },
-        upstream: arriving[time], recurrent: later.map { _ in dh },
-        carried: later.map { _ in dcell }, into: dz[time], dcell: dcell)
-      later = time
+extension RecurrentSequence {
+  /// The gradients of x, W, U and bias (where asked for) from that of
+  /// z = x · W + bias + before · U, rows in the order of x.
+  fileprivate func finish(
+    dz: NDArray, before: NDArray, into dx: [NDArray?]
+  ) throws(DeviceError) {
+    let (rows, columns) = (batch * steps, gates * units)
+    if let destination = dx[0] {
+      let product = MatmulGeometry(
+        rows: rows, inner: columns, columns: features, transposeRight: true)
+      try backend.matmul(dz, inputWeight, product, .none, into: destination)
     }
-    return dz
+    for (operand, extent, destination) in [(x, features, dx[1]), (before, units, dx[2])] {
+      guard let destination else { continue }
+      let product = MatmulGeometry(rows: extent, inner: rows, columns: columns, transposeLeft: true)
+      try backend.matmul(operand, dz, product, .none, into: destination)
+    }
+    if dx.count > 3, let destination = dx[3] {
+      try backend.reduce(.sum, dz, axes: [0], into: destination)
+    }
   }
 }

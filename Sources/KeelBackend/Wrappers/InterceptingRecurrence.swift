@@ -1,32 +1,33 @@
-// Recurrent cells: forwarded like the rest.
+// Recurrent networks: forwarded like the rest.
 extension InterceptingBackend {
-  package func lstmCell(
-    _ x: NDArray, recurrent: NDArray?, previous: NDArray?,
-    into gates: NDArray, cell: NDArray, hidden: NDArray
+  package func lstm(
+    _ x: NDArray, inputWeight: NDArray, recurrentWeight: NDArray, bias: NDArray?,
+    _ geometry: LSTMGeometry, into y: NDArray, states: LSTMStates
   ) throws(DeviceError) {
-    let inputs = [x, recurrent, previous].compactMap { $0 }
-    try intercept(.lstm, method: #function, inputs: inputs, outputs: [hidden, cell, gates]) {
+    let inputs = [x, inputWeight, recurrentWeight, bias].compactMap { $0 }
+    let outputs = [y, states.gates, states.cells, states.before]
+    try intercept(.lstm, method: #function, inputs: inputs, outputs: outputs) {
       (device, inputs, outputs) throws(DeviceError) in
-      try device.lstmCell(
-        inputs[0], recurrent: recurrent == nil ? nil : inputs[1],
-        previous: previous == nil ? nil : inputs[inputs.count - 1], into: outputs[2],
-        cell: outputs[1], hidden: outputs[0])
+      try device.lstm(
+        inputs[0], inputWeight: inputs[1], recurrentWeight: inputs[2],
+        bias: inputs.dropFirst(3).first, geometry, into: outputs[0],
+        states: LSTMStates(gates: outputs[1], cells: outputs[2], before: outputs[3]))
     }
   }
 
-  package func lstmCellGradient(
-    gates: NDArray, cell: NDArray, previous: NDArray?, upstream dy: NDArray,
-    recurrent dh: NDArray?, carried: NDArray?, into dz: NDArray, dcell: NDArray
+  package func lstmGradient(
+    _ states: LSTMStates, recurrentWeight: NDArray, upstream dy: NDArray,
+    _ geometry: LSTMGeometry, into dz: NDArray, hidden dh: NDArray?
   ) throws(DeviceError) {
-    let inputs = [gates, cell, dy, previous, dh, carried].compactMap { $0 }
-    let later = previous == nil ? 3 : 4
-    try intercept(.lstm, method: #function, inputs: inputs, outputs: [dz, dcell]) {
+    let inputs = [states.gates, states.cells, recurrentWeight, dy]
+    let outputs = [dz, dh].compactMap { $0 }
+    try intercept(.lstm, method: #function, inputs: inputs, outputs: outputs) {
       (device, inputs, outputs) throws(DeviceError) in
-      try device.lstmCellGradient(
-        gates: inputs[0], cell: inputs[1], previous: previous == nil ? nil : inputs[3],
-        upstream: inputs[2], recurrent: dh == nil ? nil : inputs[later],
-        carried: carried == nil ? nil : inputs[inputs.count - 1], into: outputs[0],
-        dcell: outputs[1])
+      // The states before are not read.
+      try device.lstmGradient(
+        LSTMStates(gates: inputs[0], cells: inputs[1], before: inputs[1]),
+        recurrentWeight: inputs[2], upstream: inputs[3], geometry, into: outputs[0],
+        hidden: outputs.dropFirst().first)
     }
   }
 }
