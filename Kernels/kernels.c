@@ -12,8 +12,14 @@ static const char prelude_random[] = {
 static const char prelude_tiles[] = {
 #embed "Programs/prelude_tiles.cl"
 };
+static const char prelude_half[] = {
+#embed "Programs/prelude_half.cl"
+};
 static const char pointwise[] = {
 #embed "Programs/pointwise.cl"
+};
+static const char convert[] = {
+#embed "Programs/convert.cl"
 };
 static const char bias_activation[] = {
 #embed "Programs/bias_activation.cl"
@@ -126,7 +132,9 @@ static const KeelKernelProgram programs[] = {
     PROGRAM(prelude),
     PROGRAM(prelude_random),
     PROGRAM(prelude_tiles),
+    PROGRAM(prelude_half),
     PROGRAM(pointwise),
+    PROGRAM(convert),
     PROGRAM(bias_activation),
     PROGRAM(reduction),
     PROGRAM(argmax),

@@ -13,6 +13,7 @@ compile() {
   local program=$1 preludes=(-include prelude.cl)
   shift
   ! grep -q keel_philox "$program" || preludes+=(-include prelude_random.cl)
+  ! grep -q keel_stored "$program" || preludes+=(-include prelude_half.cl)
   ! grep -q keel_tile_multiply "$program" || preludes+=(-include prelude_tiles.cl)
   "$clang" -x cl -cl-std=CL1.2 -Xclang -finclude-default-header -Wall -Wextra -Werror \
     "${preludes[@]}" "$@" "$program"
@@ -21,6 +22,11 @@ compile() {
 for program in *.cl; do
   [[ "$program" = prelude*.cl ]] && continue
   compile "$program" -fsyntax-only -target spir64 || failed=1
+  if grep -q keel_stored "$program"; then
+    for half in 1 2; do
+      compile "$program" -fsyntax-only -target spir64 -DKEEL_HALF=$half || failed=1
+    done
+  fi
   grep -q keel_tile_multiply "$program" || continue
   compile "$program" -fsyntax-only -target spir64 -DKEEL_PRODUCT=2 || failed=1
   compile "$program" -fsyntax-only -target nvptx64 -DKEEL_PRODUCT=1 || failed=1

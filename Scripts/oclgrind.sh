@@ -12,6 +12,7 @@ cases=(
   pointwise/add pointwise/formula_six_inputs pointwise/formula_bytes pointwise/broadcast_row
   pointwise/broadcast_column pointwise/broadcast_rank4_mixed pointwise/size_17 pointwise/gelu
   bias_activation/relu bias_activation/relu_rows17_columns1000 bias_activation/relu_one_column
+  convert/to_float16_numbers convert/to_bfloat16_numbers convert/to_float16_one
   reduction/sum_all_axes reduction/sum_middle_axis reduction/max_first_axis
   reduction/sum_alternating reduction/sum_rows513_columns129 reduction/sum_count1025
   reduction/variance_last_axis

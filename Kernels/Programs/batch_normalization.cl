@@ -29,7 +29,7 @@
 //            written of the sums.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void batch_normalization_statistics(
-    __global const float *restrict x,
+    __global const keel_stored *restrict x,
     __global float *restrict partial,
     const uint rows,
     const uint channels,
@@ -47,32 +47,32 @@ void batch_normalization_statistics(
     const uint vectors = (own + KEEL_WIDTH - 1) / KEEL_WIDTH;
     floats origin[MOST], sum[MOST], square[MOST];
     for (uint v = 0; v < vectors; ++v) {
-      __global const float *from = x + (size_t)first * channels + FIRST_OF(v);
-      const floats start = keel_load(from);
+      __global const keel_stored *from = x + (size_t)first * channels + FIRST_OF(v);
+      const floats start = keel_get(from);
       floats rest = (floats)(0.0f);
       for (uint r = first + 1; r < sample; ++r) {
         from += channels;
-        rest += keel_load(from) - start;
+        rest += keel_get(from) - start;
       }
       origin[v] = start + rest / (float)(sample - first);
       sum[v] = square[v] = (floats)(0.0f);
     }
     uint r = first;
     for (; r + 4 <= last; r += 4) {
-      __global const float *from = x + (size_t)r * channels;
+      __global const keel_stored *from = x + (size_t)r * channels;
       for (uint v = 0; v < vectors; ++v) {
-        __global const float *here = from + FIRST_OF(v);
-        const floats a = keel_load(here) - origin[v];
-        const floats b = keel_load(here + channels) - origin[v];
-        const floats c = keel_load(here + 2 * (size_t)channels) - origin[v];
-        const floats d = keel_load(here + 3 * (size_t)channels) - origin[v];
+        __global const keel_stored *here = from + FIRST_OF(v);
+        const floats a = keel_get(here) - origin[v];
+        const floats b = keel_get(here + channels) - origin[v];
+        const floats c = keel_get(here + 2 * (size_t)channels) - origin[v];
+        const floats d = keel_get(here + 3 * (size_t)channels) - origin[v];
         sum[v] += (a + b) + (c + d);
         square[v] += fma(a, a, b * b) + fma(c, c, d * d);
       }
     }
     for (; r < last; ++r) {
       for (uint v = 0; v < vectors; ++v) {
-        const floats a = keel_load(x + (size_t)r * channels + FIRST_OF(v)) - origin[v];
+        const floats a = keel_get(x + (size_t)r * channels + FIRST_OF(v)) - origin[v];
         sum[v] += a;
         square[v] = fma(a, a, square[v]);
       }
@@ -102,7 +102,7 @@ void batch_normalization_statistics(
 // Why        x crosses the memory bus once: a chunk stays in cache for its second pass.
 __kernel __attribute__((reqd_work_group_size(KEEL_GROUP, 1, 1)))
 void batch_normalization_statistics_team(
-    __global const float *restrict x,
+    __global const keel_stored *restrict x,
     __global float *restrict partial,
     const uint rows,
     const uint channels,
@@ -119,14 +119,14 @@ void batch_normalization_statistics_team(
     const uint c = tile + KEEL_LANE % lanes * KEEL_WIDTH;
     const uint end = c < channels ? last : 0;
     floats origin = (floats)(0.0f), sum = (floats)(0.0f), square = (floats)(0.0f);
-    if (end) origin = keel_load_aligned(x + (size_t)first * channels + c);
+    if (end) origin = keel_get_aligned(x + (size_t)first * channels + c);
     for (uint r = row; r < end; r += KEEL_GROUP / lanes) {
-      sum += keel_load_aligned(x + (size_t)r * channels + c) - origin;
+      sum += keel_get_aligned(x + (size_t)r * channels + c) - origin;
     }
     origin += keel_team_sums(sum, scratch, lanes) / count;
     sum = (floats)(0.0f);
     for (uint r = row; r < end; r += KEEL_GROUP / lanes) {
-      const floats distance = keel_load_aligned(x + (size_t)r * channels + c) - origin;
+      const floats distance = keel_get_aligned(x + (size_t)r * channels + c) - origin;
       sum += distance;
       square += distance * distance;
     }
@@ -245,10 +245,10 @@ __kernel void batch_normalization_factors(
 // Why        bound by memory: the activation rides along.
 __kernel __attribute__((reqd_work_group_size(KEEL_GROUP, 1, 1)))
 void batch_normalization_apply(
-    __global const float *restrict x,
+    __global const keel_stored *restrict x,
     __global const float *restrict mean,
     __global const float *restrict factors,
-    __global float *restrict y,
+    __global keel_stored *restrict y,
     const uint rows,
     const uint channels,
     const uint run,
@@ -258,7 +258,7 @@ void batch_normalization_apply(
 #if KEEL_GROUP == 1
   const uint first = get_global_id(0) * run;
   const uint last = min(first + run, rows);
-  const bool past = channels % 8 == 0 && keel_goes_past(y, (size_t)rows * channels);
+  const bool past = channels % 8 == 0 && keel_stored_goes_past(y, (size_t)rows * channels);
   for (uint r = first; r < last; r += 4) {
     const uint count = min(4u, last - r);
     for (uint start = 0; start < channels; start += KEEL_WIDTH) {
@@ -268,8 +268,8 @@ void batch_normalization_apply(
       const floats shift = keel_load(factors + channels + c);
       size_t i = (size_t)r * channels + c;
       for (uint k = 0; k < count; ++k, i += channels) {
-        const floats z = (keel_load(x + i) - center) * scale + shift;
-        keel_put(keel_activations(z, activation, parameter), y + i, past);
+        const floats z = (keel_get(x + i) - center) * scale + shift;
+        keel_set_past(keel_activations(z, activation, parameter), y + i, past);
       }
     }
   }
@@ -281,10 +281,10 @@ void batch_normalization_apply(
     if (vector < vectors) {
       const size_t i = vector * KEEL_WIDTH;
       const uint c = i % channels;
-      const floats distance = keel_load_aligned(x + i) - keel_load_aligned(mean + c);
+      const floats distance = keel_get_aligned(x + i) - keel_load_aligned(mean + c);
       const floats z =
           distance * keel_load_aligned(factors + c) + keel_load(factors + channels + c);
-      keel_store_aligned(keel_activations(z, activation, parameter), y + i);
+      keel_set_aligned(keel_activations(z, activation, parameter), y + i);
     }
   }
 #endif

@@ -7,12 +7,12 @@
 
 // dy[i] * activation'(y[i]); y is read only where there is an activation.
 static inline floats gradient_below(
-    __global const float *y, __global const float *dy, const size_t i, const uint activation,
-    const float parameter)
+    __global const keel_stored *y, __global const keel_stored *dy, const size_t i,
+    const uint activation, const float parameter)
 {
-  const floats above = keel_load_aligned(dy + i);
+  const floats above = keel_get_aligned(dy + i);
   if (activation == KEEL_IDENTITY) return above;
-  const floats out = keel_load_aligned(y + i);
+  const floats out = keel_get_aligned(y + i);
   const floats one = (floats)(1.0f);
   const ints is_below = out <= (floats)(0.0f);
   switch (activation) {
@@ -39,9 +39,9 @@ static inline floats gradient_below(
 // Why        both sums come from one pass over the three arrays in the order of memory.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void batch_normalization_gradient_sums(
-    __global const float *restrict x,
-    __global const float *restrict y,
-    __global const float *restrict dy,
+    __global const keel_stored *restrict x,
+    __global const keel_stored *restrict y,
+    __global const keel_stored *restrict dy,
     __global const float *restrict mean,
     __global const float *restrict inverse,
     __global float *restrict partial,
@@ -71,8 +71,8 @@ void batch_normalization_gradient_sums(
         const floats b = gradient_below(y, dy, j, activation, parameter);
         const floats c = gradient_below(y, dy, k, activation, parameter);
         const floats d = gradient_below(y, dy, l, activation, parameter);
-        const floats ab = fma(a, keel_load(x + i) - center, b * (keel_load(x + j) - center));
-        const floats cd = fma(c, keel_load(x + k) - center, d * (keel_load(x + l) - center));
+        const floats ab = fma(a, keel_get(x + i) - center, b * (keel_get(x + j) - center));
+        const floats cd = fma(c, keel_get(x + k) - center, d * (keel_get(x + l) - center));
         product[v] += ab + cd;
         sum[v] += (a + b) + (c + d);
       }
@@ -81,7 +81,7 @@ void batch_normalization_gradient_sums(
       for (uint v = 0; v < vectors; ++v) {
         const size_t i = (size_t)r * channels + FIRST_OF(v);
         const floats dz = gradient_below(y, dy, i, activation, parameter);
-        product[v] = fma(dz, keel_load(x + i) - keel_load(mean + FIRST_OF(v)), product[v]);
+        product[v] = fma(dz, keel_get(x + i) - keel_load(mean + FIRST_OF(v)), product[v]);
         sum[v] += dz;
       }
     }
@@ -105,9 +105,9 @@ void batch_normalization_gradient_sums(
 // Why        both sums come from one pass over the three arrays.
 __kernel __attribute__((reqd_work_group_size(KEEL_GROUP, 1, 1)))
 void batch_normalization_gradient_sums_team(
-    __global const float *restrict x,
-    __global const float *restrict y,
-    __global const float *restrict dy,
+    __global const keel_stored *restrict x,
+    __global const keel_stored *restrict y,
+    __global const keel_stored *restrict dy,
     __global const float *restrict mean,
     __global const float *restrict inverse,
     __global float *restrict partial,
@@ -131,7 +131,7 @@ void batch_normalization_gradient_sums_team(
     for (uint r = row; r < end; r += KEEL_GROUP / lanes) {
       const size_t from = (size_t)r * channels + c;
       const floats dz = gradient_below(y, dy, from, activation, parameter);
-      product += dz * (keel_load_aligned(x + from) - center);
+      product += dz * (keel_get_aligned(x + from) - center);
       sum += dz;
     }
     const floats products = keel_team_sums(product, scratch, lanes);
@@ -202,12 +202,12 @@ void batch_normalization_gradient_merge(
 // Why        bound by memory: dz is made again instead of being stored and read.
 __kernel __attribute__((reqd_work_group_size(KEEL_GROUP, 1, 1)))
 void batch_normalization_gradient(
-    __global const float *restrict x,
-    __global const float *restrict y,
-    __global const float *restrict dy,
+    __global const keel_stored *restrict x,
+    __global const keel_stored *restrict y,
+    __global const keel_stored *restrict dy,
     __global const float *restrict mean,
     __global const float *restrict factors,
-    __global float *restrict dx,
+    __global keel_stored *restrict dx,
     const uint rows,
     const uint channels,
     const uint run,
@@ -217,7 +217,7 @@ void batch_normalization_gradient(
 #if KEEL_GROUP == 1
   const uint first = get_global_id(0) * run;
   const uint last = min(first + run, rows);
-  const bool past = channels % 8 == 0 && keel_goes_past(dx, (size_t)rows * channels);
+  const bool past = channels % 8 == 0 && keel_stored_goes_past(dx, (size_t)rows * channels);
   for (uint r = first; r < last; r += 4) {
     const uint count = min(4u, last - r);
     for (uint start = 0; start < channels; start += KEEL_WIDTH) {
@@ -229,8 +229,8 @@ void batch_normalization_gradient(
       size_t i = (size_t)r * channels + c;
       for (uint k = 0; k < count; ++k, i += channels) {
         const floats dz = gradient_below(y, dy, i, activation, parameter);
-        const floats slope = (keel_load(x + i) - center) * tilt;
-        keel_put(scale * ((dz - shift) - slope), dx + i, past);
+        const floats slope = (keel_get(x + i) - center) * tilt;
+        keel_set_past(scale * ((dz - shift) - slope), dx + i, past);
       }
     }
   }
@@ -243,10 +243,10 @@ void batch_normalization_gradient(
       const size_t i = vector * KEEL_WIDTH;
       const uint c = i % channels;
       const floats dz = gradient_below(y, dy, i, activation, parameter);
-      const floats distance = keel_load_aligned(x + i) - keel_load_aligned(mean + c);
+      const floats distance = keel_get_aligned(x + i) - keel_load_aligned(mean + c);
       const floats centred = dz - keel_load_aligned(factors + channels + c);
       const floats slope = distance * keel_load_aligned(factors + 2 * channels + c);
-      keel_store_aligned(keel_load_aligned(factors + c) * (centred - slope), dx + i);
+      keel_set_aligned(keel_load_aligned(factors + c) * (centred - slope), dx + i);
     }
   }
 #endif

@@ -38,9 +38,9 @@ static inline floats derivative(const floats y, const float parameter)
 // Checked    Sources/KeelCases/BiasActivationCases.swift
 // Why        where there is no bias there is nothing to sum.
 __kernel void bias_activation_flat(
-    __global const float *y,
-    __global const float *dy,
-    __global float *dz,
+    __global const keel_stored *y,
+    __global const keel_stored *dy,
+    __global keel_stored *dz,
     const float parameter,
     const ulong count,
     const ulong chunk)
@@ -48,14 +48,14 @@ __kernel void bias_activation_flat(
   size_t i = get_global_id(0) * chunk;
   const size_t end = min((size_t)count, (size_t)(i + chunk));
   for (; i + KEEL_WIDTH <= end; i += KEEL_WIDTH) {
-    keel_store(keel_load(dy + i) * derivative(keel_load(y + i), parameter), dz + i);
+    keel_set(keel_get(dy + i) * derivative(keel_get(y + i), parameter), dz + i);
   }
 #if KEEL_WIDTH > 1
   if (i >= end) return;
   const uint rest = (uint)(end - i);
-  const floats last_y = keel_load_part(y + i, 0, rest, 0.0f);
-  const floats last_dy = keel_load_part(dy + i, 0, rest, 0.0f);
-  keel_store_part(last_dy * derivative(last_y, parameter), dz + i, 0, rest);
+  const floats last_y = keel_get_part(y + i, 0, rest);
+  const floats last_dy = keel_get_part(dy + i, 0, rest);
+  keel_set_part(last_dy * derivative(last_y, parameter), dz + i, 0, rest);
 #endif
 }
 
@@ -74,9 +74,9 @@ __kernel void bias_activation_flat(
 // Why        dy and y are read once for both results, in long runs.
 #define MOST 64
 __kernel void bias_activation_columns(
-    __global const float *y,
-    __global const float *dy,
-    __global float *dz,
+    __global const keel_stored *y,
+    __global const keel_stored *dy,
+    __global keel_stored *dz,
     __global float *restrict sums,
     const float parameter,
     const uint rows,
@@ -96,16 +96,16 @@ __kernel void bias_activation_columns(
     const size_t i = (size_t)r * columns + first;
     for (uint v = 0; v < whole; ++v) {
       const size_t k = i + v * KEEL_WIDTH;
-      const floats value = keel_load(dy + k) * derivative(keel_load(y + k), parameter);
-      if (dz) keel_store(value, dz + k);
+      const floats value = keel_get(dy + k) * derivative(keel_get(y + k), parameter);
+      if (dz) keel_set(value, dz + k);
       sum[v] += value;
     }
 #if KEEL_WIDTH > 1
     if (rest < own) {
-      const floats last_y = keel_load_part(y + i, rest, own, 0.0f);
-      const floats last_dy = keel_load_part(dy + i, rest, own, 0.0f);
+      const floats last_y = keel_get_part(y + i, rest, own);
+      const floats last_dy = keel_get_part(dy + i, rest, own);
       const floats value = last_dy * derivative(last_y, parameter);
-      if (dz) keel_store_part(value, dz + i, rest, own);
+      if (dz) keel_set_part(value, dz + i, rest, own);
       sum[whole] += value;
     }
 #endif
@@ -134,9 +134,9 @@ __kernel void bias_activation_columns(
 #error "KEEL_GROUP must be a multiple of LANES, KEEL_WIDTH 1"
 #endif
 __kernel void bias_activation_columns_team(
-    __global const float *y,
-    __global const float *dy,
-    __global float *dz,
+    __global const keel_stored *y,
+    __global const keel_stored *dy,
+    __global keel_stored *dz,
     __global float *restrict sums,
     const float parameter,
     const uint rows,
@@ -152,8 +152,8 @@ __kernel void bias_activation_columns_team(
   if (column < columns) {
     for (uint r = part * part_rows + KEEL_LANE / LANES; r < end; r += KEEL_GROUP / LANES) {
       const size_t i = (size_t)r * columns + column;
-      const float value = dy[i] * derivative(y[i], parameter);
-      if (dz) dz[i] = value;
+      const float value = keel_get_one(dy + i) * derivative(keel_get_one(y + i), parameter);
+      if (dz) keel_set_one(value, dz + i);
       sum += value;
     }
   }

@@ -72,15 +72,15 @@ static inline float16 load_channels(__global const float *p, const uint used)
 }
 
 static inline void store_channels(
-    const float16 x, __global float *p, const uint from, const uint to)
+    const float16 x, __global keel_stored *p, const uint from, const uint to)
 {
   if (from == 0 && to >= 16) {
-    vstore16(x, 0, p);
+    keel_set(x, p);
     return;
   }
   float v[16];
   vstore16(x, 0, v);
-  for (uint i = from; i < to && i < 16; ++i) p[i] = v[i];
+  for (uint i = from; i < to && i < 16; ++i) keel_set_one(v[i], p + i);
 }
 
 // convolution2d_tiles — result[n, q, c] = activation(bias[c] + sum over taps t and channels k of
@@ -107,7 +107,7 @@ void convolution2d_tiles(
     __global const float *restrict source,
     __global const float *restrict filter,
     __global const float *restrict bias,
-    __global float *restrict result,
+    __global keel_stored *restrict result,
     const uint batch,
     const int2 source_extent,
     const uint source_channels,
@@ -259,7 +259,7 @@ void convolution2d_tiles(
   }
 
   const uint first = column - back;
-  __global float *result_tile = result +
+  __global keel_stored *result_tile = result +
       ((first_image * result_extent.y + phase_y) * result_extent.x + phase_x) * result_channels +
       (size_t)group * columns + first;
   float16 shift[TILE_VECTORS];
@@ -278,8 +278,9 @@ void convolution2d_tiles(
 #pragma unroll
       for (uint j = 0; j < TILE_VECTORS; ++j) {
         const float16 y = sum[p][j] + shift[j];
-        ((__global keel_any16 *)(result_tile + to[p]))[j] =
-            select(y, (float16)(0.0f), (y <= (float16)(0.0f)) & relu);
+        keel_set(
+            select(y, (float16)(0.0f), (y <= (float16)(0.0f)) & relu),
+            result_tile + to[p] + 16 * j);
       }
     }
     return;

@@ -30,7 +30,7 @@
 //            x where the gradient makes one per tap.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void convolution2d_filter_pad(
-    __global const float *restrict x,
+    __global const keel_stored *restrict x,
     __global float *restrict padded,
     const int2 extent,
     const int2 padded_extent,
@@ -44,12 +44,12 @@ void convolution2d_filter_pad(
   const int h = row - origin.y;
   const size_t left = (size_t)origin.x * channels;
   const size_t used = h >= 0 && h < extent.y ? (size_t)extent.x * channels : 0;
-  __global const float *from = x + (image * extent.y + (used ? h : 0)) * extent.x * channels;
+  __global const keel_stored *from = x + (image * extent.y + (used ? h : 0)) * extent.x * channels;
   size_t i = 0;
   for (; i < left; ++i) to[i] = 0.0f;
   to += left;
-  for (i = 0; i + 16 <= used; i += 16) vstore16(vload16(0, from + i), 0, to + i);
-  for (; i < used; ++i) to[i] = from[i];
+  for (i = 0; i + 16 <= used; i += 16) keel_store(keel_get(from + i), to + i);
+  for (; i < used; ++i) to[i] = keel_get_one(from + i);
   for (; i < length - left; ++i) to[i] = 0.0f;
 }
 
@@ -78,7 +78,7 @@ static inline float16 load_channels(__global const float *p, const uint used)
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void convolution2d_filter_tiles(
     __global const float *restrict x,
-    __global const float *restrict dy,
+    __global const keel_stored *restrict dy,
     __global float *restrict partial,
     const uint batch,
     const int2 extent,
@@ -135,16 +135,14 @@ void convolution2d_filter_tiles(
         __global const float *s = x + (size_t)group * inner +
             (image * extent.y + line_in_image * step.y) * extent.x * channels;
         const size_t at = line * out_extent.x * out_channels + column;
-        __global const float *g = dy + at;
+        __global const keel_stored *g = dy + at;
         // A tile wider than the channels reads into the next pixel, but not past the last one.
         const size_t reach = at + (size_t)(out_extent.x - 1) * out_channels + TILE_COLUMNS;
         if (reach <= dy_count) {
           for (int q = 0; q < out_extent.x; ++q) {
             float16 upstream[TILE_VECTORS];
 #pragma unroll
-            for (uint j = 0; j < TILE_VECTORS; ++j) {
-              upstream[j] = ((__global const keel_any16 *)g)[j];
-            }
+            for (uint j = 0; j < TILE_VECTORS; ++j) upstream[j] = keel_get(g + 16 * j);
 #pragma unroll
             for (uint i = 0; i < TILE_ROWS; ++i) {
               const float16 value = (float16)(s[from[i]]);
@@ -161,7 +159,7 @@ void convolution2d_filter_tiles(
 #pragma unroll
             for (uint j = 0; j < TILE_VECTORS; ++j) {
               const uint left = max((int)(columns - first - 16 * j), 0);
-              const float16 upstream = load_channels(g + 16 * j, left);
+              const float16 upstream = keel_get_part(g + 16 * j, 0, left);
 #pragma unroll
               for (uint i = 0; i < TILE_ROWS; ++i) {
                 sum[i][j] = fma((float16)(s[from[i]]), upstream, sum[i][j]);

@@ -156,7 +156,7 @@ static inline int3 corner_of(const uint tile, const int2 tiles)
 
 // block[i, j] = the vector of channels at pixel `corner` + (j, i), 0 outside the image.
 static inline void load_block(
-    __global const float *image, const int2 corner, const int2 extent, const uint channels,
+    __global const keel_stored *image, const int2 corner, const int2 extent, const uint channels,
     const uint side, floats *block)
 {
 #pragma unroll
@@ -167,7 +167,7 @@ static inline void load_block(
       const int x = corner.x + (int)j;
       const int inside = (uint)y < (uint)extent.y && (uint)x < (uint)extent.x;
       block[i * side + j] =
-          inside ? LOAD(image + ((size_t)y * extent.x + x) * channels) : (floats)(0.0f);
+          inside ? keel_get(image + ((size_t)y * extent.x + x) * channels) : (floats)(0.0f);
     }
   }
 }
@@ -189,7 +189,7 @@ static inline void store_points(const floats *points, __global float *to, const 
 // Checked    Sources/KeelCases/Convolution2DCases.swift
 // Why        neighbours take neighbours in memory: columns, or rows where those are contiguous.
 __kernel void convolution2d_winograd_filter(
-    __global const float *restrict filter,
+    __global const keel_stored *restrict filter,
     __global float *restrict u,
     const uint inner,
     const uint columns,
@@ -204,15 +204,15 @@ __kernel void convolution2d_winograd_filter(
   FOR_RUN(i, inner * vectors) {
     const uint k = column_step == 1 ? i / vectors : i % inner;
     const uint column = (column_step == 1 ? i % vectors : i / inner) * KEEL_WIDTH;
-    __global const float *f = filter + (size_t)k * inner_step + (size_t)column * column_step;
+    __global const keel_stored *f = filter + (size_t)k * inner_step + (size_t)column * column_step;
     floats taps[9], half_way[3 * POINTS], points[POINTS * POINTS];
     for (uint t = 0; t < 9; ++t) {
-      __global const float *from = f + (size_t)(turned ? 8 - t : t) * tap_step;
+      __global const keel_stored *from = f + (size_t)(turned ? 8 - t : t) * tap_step;
       if (column_step == 1) {
-        taps[t] = LOAD(from);
+        taps[t] = keel_get(from);
       } else {
         float v[KEEL_WIDTH];
-        for (uint l = 0; l < KEEL_WIDTH; ++l) v[l] = from[(size_t)l * column_step];
+        for (uint l = 0; l < KEEL_WIDTH; ++l) v[l] = keel_get_one(from + (size_t)l * column_step);
         taps[t] = keel_load(v);
       }
     }
@@ -237,7 +237,7 @@ __kernel void convolution2d_winograd_filter(
 // Checked    Sources/KeelCases/Convolution2DCases.swift
 // Why        a vector of channels is transformed in registers; only the points touch memory.
 __kernel void convolution2d_winograd_source(
-    __global const float *restrict source,
+    __global const keel_stored *restrict source,
     __global float *restrict v,
     const int2 extent,
     const int2 origin,
@@ -252,7 +252,7 @@ __kernel void convolution2d_winograd_source(
   FOR_RUN(i, count * vectors) {
     const uint channel = i % vectors * KEEL_WIDTH;
     const int3 at = corner_of(first + i / vectors, tiles);
-    __global const float *image =
+    __global const keel_stored *image =
         source + (size_t)at.z * extent.y * extent.x * channels + channel;
     floats block[POINTS * POINTS], half_way[POINTS * POINTS];
     load_block(image, at.xy + origin, extent, channels, POINTS, block);
@@ -275,7 +275,7 @@ __kernel void convolution2d_winograd_source(
 // Checked    Sources/KeelCases/Convolution2DCases.swift
 // Why        the filter's gradient multiplies it with the points of the source.
 __kernel void convolution2d_winograd_upstream(
-    __global const float *restrict dy,
+    __global const keel_stored *restrict dy,
     __global float *restrict w,
     const int2 extent,
     const uint channels,
@@ -289,9 +289,9 @@ __kernel void convolution2d_winograd_upstream(
   FOR_RUN(i, count * vectors) {
     const uint channel = i % vectors * KEEL_WIDTH;
     const int3 at = corner_of(first + i / vectors, tiles);
-    __global const float *image = dy + (size_t)at.z * extent.y * extent.x * channels + channel;
+    const size_t image = (size_t)at.z * extent.y * extent.x;
     floats block[TILE_OUT * TILE_OUT], half_way[POINTS * TILE_OUT], points[POINTS * POINTS];
-    load_block(image, at.xy, extent, channels, TILE_OUT, block);
+    load_block(dy + image * channels + channel, at.xy, extent, channels, TILE_OUT, block);
 #pragma unroll
     for (uint j = 0; j < TILE_OUT; ++j) upstream_line(block + j, TILE_OUT, half_way + j, TILE_OUT);
 #pragma unroll
@@ -315,7 +315,7 @@ __kernel void convolution2d_winograd_upstream(
 __kernel void convolution2d_winograd_result(
     __global const float *restrict m,
     __global const float *restrict bias,
-    __global float *restrict result,
+    __global keel_stored *restrict result,
     const int2 extent,
     const uint channels,
     const int2 tiles,
@@ -342,7 +342,7 @@ __kernel void convolution2d_winograd_result(
       result_line(half_way + POINTS * y, 1, block + TILE_OUT * y, 1);
     }
     const floats shift = has_bias ? LOAD(bias + channel) : (floats)(0.0f);
-    __global float *to = result +
+    __global keel_stored *to = result +
         (((size_t)at.z * extent.y + at.y) * extent.x + at.x) * channels + channel;
 #pragma unroll
     for (uint p = 0; p < TILE_OUT * TILE_OUT; ++p) block[p] += shift;
@@ -359,8 +359,8 @@ __kernel void convolution2d_winograd_result(
       for (uint x = 0; x < TILE_OUT; ++x) {
         if (at.y + (int)y < extent.y && at.x + (int)x < extent.x) {
           const floats z = block[y * TILE_OUT + x];
-          STORE(select(z, (floats)(0.0f), (z <= (floats)(0.0f)) & relu),
-                to + ((size_t)y * extent.x + x) * channels);
+          keel_set(select(z, (floats)(0.0f), (z <= (floats)(0.0f)) & relu),
+                   to + ((size_t)y * extent.x + x) * channels);
         }
       }
     }

@@ -24,8 +24,8 @@ typedef uint4 words;
 // Why        the mask is made again in the gradient instead of being stored.
 __kernel __attribute__((reqd_work_group_size(KEEL_GROUP, 1, 1)))
 void dropout(
-    __global const float *x,
-    __global float *y,
+    __global const keel_stored *x,
+    __global keel_stored *y,
     const uint count,
     const uint run,
     const uint4 key_and_step,
@@ -34,7 +34,7 @@ void dropout(
     const float scale)
 {
   const size_t first = (size_t)KEEL_TEAM * run * KEEL_GROUP + KEEL_LANE;
-  const bool past = x != y && keel_goes_past(y, count);
+  const bool past = x != y && keel_stored_goes_past(y, count);
   for (uint k = 0; k < run; ++k) {
     const size_t draw = first + (size_t)k * KEEL_GROUP;
     if (draw * DRAW >= count) return;
@@ -47,13 +47,13 @@ void dropout(
     for (uint j = 0; j < PARTS; ++j) {
       const size_t i = draw * DRAW + j * WIDTH;
       if (i + WIDTH <= count) {
-        const floats kept = keel_load(x + i) * scale;
-        keel_put(select((floats)(0.0f), kept, drawn[j] >= threshold), y + i, past);
+        const floats kept = keel_get(x + i) * scale;
+        keel_set_past(select((floats)(0.0f), kept, drawn[j] >= threshold), y + i, past);
       } else {
         uint last[WIDTH];
         store_part(drawn[j], 0, last);
         for (size_t l = i; l < count; ++l) {
-          y[l] = last[l - i] >= threshold ? x[l] * scale : 0.0f;
+          keel_set_one(last[l - i] >= threshold ? keel_get_one(x + l) * scale : 0.0f, y + l);
         }
       }
     }

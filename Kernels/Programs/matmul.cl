@@ -33,17 +33,18 @@
 // to[k, i] = from[i, k] for sixteen by sixteen elements: whole cache lines are read, turned round
 // in registers, and written.
 static inline void turn_block(
-    __global const float *from, const size_t from_step, __global float *to, const size_t to_step)
+    __global const keel_stored *from, const size_t from_step, __global float *to,
+    const size_t to_step)
 {
   // quads[g][j] holds, in quad b, step 4 b + j of lines 4 g ... 4 g + 3.
   float16 quads[4][4];
 #pragma unroll
   for (uint g = 0; g < 4; ++g) {
-    __global const float *line = from + 4 * g * from_step;
-    const float16 l0 = vload16(0, line);
-    const float16 l1 = vload16(0, line + from_step);
-    const float16 l2 = vload16(0, line + 2 * from_step);
-    const float16 l3 = vload16(0, line + 3 * from_step);
+    __global const keel_stored *line = from + 4 * g * from_step;
+    const float16 l0 = keel_get(line);
+    const float16 l1 = keel_get(line + from_step);
+    const float16 l2 = keel_get(line + 2 * from_step);
+    const float16 l3 = keel_get(line + 3 * from_step);
     const float16 low01 = ONES_LOW(l0, l1);
     const float16 low23 = ONES_LOW(l2, l3);
     const float16 high01 = ONES_HIGH(l0, l1);
@@ -83,7 +84,7 @@ static inline void turn_block(
 //            two lines on one cache set when the width of the matrix is a power of two.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void matmul_pack(
-    __global const float *restrict m,
+    __global const keel_stored *restrict m,
     __global float *restrict packed,
     const uint lines,
     const uint inner,
@@ -95,15 +96,19 @@ void matmul_pack(
   const uint panel = get_global_id(0);
   const uint first = panel * width;
   const uint used = min(width, lines - first);
-  __global const float *from = m + get_global_id(1) * batch_step + (size_t)first * line_step;
+  __global const keel_stored *from = m + get_global_id(1) * batch_step + (size_t)first * line_step;
   __global float *to =
       packed + ((size_t)get_global_id(1) * get_global_size(0) + panel) * inner * width;
   if (line_step == 1) {
     for (uint k = 0; k < inner; ++k) {
-      __global const float *row = from + (size_t)k * inner_step;
+      __global const keel_stored *row = from + (size_t)k * inner_step;
       uint i = 0;
+#ifdef KEEL_HALF
+      for (; i + 16 <= used; i += 16) keel_store(keel_get(row + i), to + i);
+#else
       for (; i + 8 <= used; i += 8) vstore8(vload8(0, row + i), 0, to + i);
-      for (; i < used; ++i) to[i] = row[i];
+#endif
+      for (; i < used; ++i) to[i] = keel_get_one(row + i);
       for (; i < width; ++i) to[i] = 0.0f;
       to += width;
     }
@@ -120,7 +125,8 @@ void matmul_pack(
       for (uint l = i; l < min(i + 16u, width); ++l, ++t) {
         for (uint k = start; k < stop; ++k) {
           t[(size_t)(k - start) * width] =
-              l < used ? from[(size_t)l * line_step + (size_t)k * inner_step] : 0.0f;
+              l < used ? keel_get_one(from + (size_t)l * line_step + (size_t)k * inner_step)
+                       : 0.0f;
         }
       }
     }

@@ -1,7 +1,8 @@
 // One formula over the elements of arrays. The host replaces the part between the two marks by
 // the formula at hand; as it stands here it is y = x0 * p0.
 
-// How an input becomes numbers: `type` is its element type, float, int or uchar.
+// How an input becomes numbers: `type` is its element type, float, int, uchar, or ushort for the
+// 16-bit type that KEEL_HALF says.
 #if KEEL_WIDTH == 1
 #define CONVERT convert_float
 #else
@@ -21,11 +22,24 @@ DEFINE_LAST(float)
 DEFINE_LAST(int)
 DEFINE_LAST(uchar)
 #define LAST(type, x) last_##type(x, (uint)(end - i))
+#define last_ushort(x, count) keel_get_part(x, 0, count)
 #endif
-#define ONE(type, x) ((floats)(convert_float(*(x))))
-#define RUN(type, x) CONVERT(keel_load(x))
+#define ONE(type, x) ONE_##type(x)
+#define ONE_float(x) ((floats)(*(x)))
+#define ONE_int(x) ((floats)(convert_float(*(x))))
+#define ONE_uchar(x) ((floats)(convert_float(*(x))))
+#define ONE_ushort(x) ((floats)(keel_get_one(x)))
+#define RUN(type, x) RUN_##type(x)
+#define RUN_float(x) keel_load(x)
+#define RUN_int(x) CONVERT(keel_load(x))
+#define RUN_uchar(x) CONVERT(keel_load(x))
+#define RUN_ushort(x) keel_get(x)
 // Aligned: the compiler may then load the vector at once.
-#define ALIGNED(type, x) CONVERT(*(__global const KEEL_JOIN(type, KEEL_WIDTH) *)(x))
+#define ALIGNED(type, x) ALIGNED_##type(x)
+#define ALIGNED_float(x) (*(__global const floats *)(x))
+#define ALIGNED_int(x) CONVERT(*(__global const KEEL_JOIN(int, KEEL_WIDTH) *)(x))
+#define ALIGNED_uchar(x) CONVERT(*(__global const KEEL_JOIN(uchar, KEEL_WIDTH) *)(x))
+#define ALIGNED_ushort(x) keel_get(x)
 #if KEEL_WIDTH == 1
 #define float1 float
 #define int1 int
@@ -159,6 +173,7 @@ __attribute__((unused)) static inline floats raised(const floats x, const floats
 }
 
 // <formula>
+#define RESULT float
 #define ARGUMENTS __global const float *x0, const float p0
 #define OUTER_ARGUMENTS , const uint stride0_0
 #define OFFSETS const size_t o0 = (size_t)row * stride0_0;
@@ -169,6 +184,23 @@ static inline floats formula(const floats x0, const float p0)
   return x0 * p0;
 }
 // </formula>
+
+// How numbers become elements of the result: `type` is float or ushort.
+#define SET(type, v, p) KEEL_JOIN(SET_, type)(v, p)
+#define SET_float(v, p) keel_store(v, p)
+#define SET_ushort(v, p) keel_set(v, p)
+#define SET_ALIGNED(type, v, p) KEEL_JOIN(SET_ALIGNED_, type)(v, p)
+#define SET_ALIGNED_float(v, p) (*(__global floats *)(p) = (v))
+#define SET_ALIGNED_ushort(v, p) keel_set(v, p)
+#define SET_PAST(type, v, p) KEEL_JOIN(SET_PAST_, type)(v, p)
+#define SET_PAST_float(v, p) keel_put(v, p, true)
+#define SET_PAST_ushort(v, p) keel_set(v, p)
+#define SET_ONE(type, v, p) KEEL_JOIN(SET_ONE_, type)(v, p)
+#define SET_ONE_float(v, p) (*(p) = (v))
+#define SET_ONE_ushort(v, p) keel_set_one(v, p)
+#define GOES_PAST(type, p, count) KEEL_JOIN(GOES_PAST_, type)(p, count)
+#define GOES_PAST_float(p, count) keel_goes_past(p, count)
+#define GOES_PAST_ushort(p, count) keel_stored_goes_past(p, count)
 
 // pointwise_flat — y[i] = formula(x0[i], x1[i], …).
 //
@@ -183,25 +215,23 @@ static inline floats formula(const floats x0, const float p0)
 //            does not depend on its position and the formula is compiled once.
 __kernel void pointwise_flat(
     ARGUMENTS,
-    __global float *y,
+    __global RESULT *y,
     const ulong count,
     const ulong chunk,
     const uint is_input)
 {
   size_t i = get_global_id(0) * chunk;
   const size_t end = min((size_t)count, (size_t)(i + chunk));
-  if (!is_input && keel_goes_past(y, count)) {
-    for (; i + KEEL_WIDTH <= end; i += KEEL_WIDTH) keel_put(VALUES(ALIGNED, i), y + i, true);
+  if (!is_input && GOES_PAST(RESULT, y, count)) {
+    for (; i + KEEL_WIDTH <= end; i += KEEL_WIDTH) SET_PAST(RESULT, VALUES(ALIGNED, i), y + i);
   }
-  for (; i + KEEL_WIDTH <= end; i += KEEL_WIDTH) {
-    *(__global floats *)(y + i) = VALUES(ALIGNED, i);
-  }
+  for (; i + KEEL_WIDTH <= end; i += KEEL_WIDTH) SET_ALIGNED(RESULT, VALUES(ALIGNED, i), y + i);
 #if KEEL_WIDTH > 1
   if (i >= end) return;
   const floats value = VALUES(LAST, i);
   float part[KEEL_WIDTH];
   keel_store(value, part);
-  for (uint k = 0; i + k < end; ++k) y[i + k] = part[k];
+  for (uint k = 0; i + k < end; ++k) SET_ONE(RESULT, part[k], y + i + k);
 #endif
 }
 
@@ -218,7 +248,7 @@ __kernel void pointwise_flat(
 // Why        divisions for the outer axes are paid once per row, not once per element.
 __kernel void pointwise_rows(
     ARGUMENTS,
-    __global float *y,
+    __global RESULT *y,
     const uint rows,
     const uint columns,
     const uint column_parts,
@@ -235,15 +265,15 @@ __kernel void pointwise_rows(
   for (size_t full_row = start_row; full_row < end_row; ++full_row) {
     const uint row = (uint)full_row;
     OFFSETS
-    __global float *to = y + full_row * columns;
+    __global RESULT *to = y + full_row * columns;
     uint i = first;
-    for (; i + KEEL_WIDTH <= end; i += KEEL_WIDTH) keel_store(ROW_VALUES(RUN, i), to + i);
+    for (; i + KEEL_WIDTH <= end; i += KEEL_WIDTH) SET(RESULT, ROW_VALUES(RUN, i), to + i);
 #if KEEL_WIDTH > 1
     if (i < end) {
       const floats value = ROW_VALUES(LAST, i);
       float part[KEEL_WIDTH];
       keel_store(value, part);
-      for (uint k = 0; i + k < end; ++k) to[i + k] = part[k];
+      for (uint k = 0; i + k < end; ++k) SET_ONE(RESULT, part[k], to + i + k);
     }
 #endif
   }

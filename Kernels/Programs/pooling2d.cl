@@ -67,8 +67,8 @@ static inline int2 windows_over(
 // Checked    Sources/KeelCases/Pooling2DCases.swift
 // Why        channels are contiguous, so a window is compared a vector of channels at a time.
 __kernel void pooling2d_max(
-    __global const float *restrict x,
-    __global float *restrict y,
+    __global const keel_stored *restrict x,
+    __global keel_stored *restrict y,
     __global uchar *restrict indices,
     const uint8 extents,
     const uint4 more)
@@ -84,20 +84,20 @@ __kernel void pooling2d_max(
     const int2 columns = inside(q, g.stride_width, g.pad_left, g.window_width, g.width);
     const int top = p * g.stride_height - g.pad_top;
     const int left = q * g.stride_width - g.pad_left;
-    floats best = keel_load(x + ((image + rows.x) * g.width + columns.x) * g.channels + c);
+    floats best = keel_get(x + ((image + rows.x) * g.width + columns.x) * g.channels + c);
     ints winner = (ints)((rows.x - top) * g.window_width + columns.x - left);
     for (int h = rows.x; h < rows.y; ++h) {
-      __global const float *from = x + ((image + h) * g.width + columns.x) * g.channels + c;
+      __global const keel_stored *from = x + ((image + h) * g.width + columns.x) * g.channels + c;
       const int tap = (h - top) * g.window_width - left;
       for (int w = columns.x; w < columns.y; ++w, from += g.channels) {
-        const floats value = keel_load(from);
+        const floats value = keel_get(from);
         const ints wins = (value > best) | ((value != value) & (best == best));
         best = wins ? value : best;
         winner = wins ? (ints)(tap + w) : winner;
       }
     }
     const size_t out = (row * g.out_width + q) * g.channels + c;
-    keel_store(best, y + out);
+    keel_set(best, y + out);
     keel_store(keel_to_uchars(winner), indices + out);
   }
 }
@@ -112,9 +112,9 @@ __kernel void pooling2d_max(
 // Checked    Sources/KeelCases/Pooling2DCases.swift
 // Why        each pixel gathers from its windows: overlapping ones need no atomics.
 __kernel void pooling2d_max_gradient(
-    __global const float *restrict dy,
+    __global const keel_stored *restrict dy,
     __global const uchar *restrict indices,
-    __global float *restrict dx,
+    __global keel_stored *restrict dx,
     const uint8 extents,
     const uint4 more)
 {
@@ -124,7 +124,7 @@ __kernel void pooling2d_max_gradient(
   const int2 rows = windows_over(h, g.stride_height, g.pad_top, g.window_height, g.out_height);
   const size_t image = row / g.height * g.out_height;
   const size_t count = get_global_size(1) * g.width * g.channels;
-  const bool past = g.channels % 8 == 0 && keel_goes_past(dx, count);
+  const bool past = g.channels % 8 == 0 && keel_stored_goes_past(dx, count);
   for (cell_walk walk = walk_over(g.width, g.channels); walk.left > 0; advance(&walk)) {
     const int w = walk.pixel;
     const uint c = min(walk.part * KEEL_WIDTH, g.channels - KEEL_WIDTH);
@@ -137,10 +137,10 @@ __kernel void pooling2d_max_gradient(
         const int tap = (h - p * g.stride_height + g.pad_top) * g.window_width + w -
                         q * g.stride_width + g.pad_left;
         const ints won = keel_to_ints(keel_load(indices + from)) == tap;
-        sum += select((floats)(0.0f), keel_load(dy + from), won);
+        sum += select((floats)(0.0f), keel_get(dy + from), won);
       }
     }
-    keel_put(sum, dx + (row * g.width + w) * g.channels + c, past);
+    keel_set_past(sum, dx + (row * g.width + w) * g.channels + c, past);
   }
 }
 
@@ -157,9 +157,9 @@ __kernel void pooling2d_max_gradient(
 //            written once, front to back, at memory speed.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void pooling2d_max_gradient_apart(
-    __global const float *restrict dy,
+    __global const keel_stored *restrict dy,
     __global const uchar *restrict indices,
-    __global float *restrict dx,
+    __global keel_stored *restrict dx,
     const uint8 extents,
     const uint4 more)
 {
@@ -171,10 +171,10 @@ void pooling2d_max_gradient_apart(
   const size_t source = get_global_id(0) * g.out_width * g.channels;
   const size_t count =
       get_global_size(0) / g.out_height * g.height * g.width * g.channels;
-  const bool past = g.channels % 8 == 0 && keel_goes_past(dx, count);
+  const bool past = g.channels % 8 == 0 && keel_stored_goes_past(dx, count);
   for (int h = p == 0 ? 0 : top; h < last_row; ++h) {
     const int u = h - top;
-    __global float *to = dx + (image * g.height + h) * g.width * g.channels;
+    __global keel_stored *to = dx + (image * g.height + h) * g.width * g.channels;
     for (int q = 0; q < (int)g.out_width; ++q) {
       const int left = q * g.stride_width - g.pad_left;
       const int last = q + 1 == (int)g.out_width ? (int)g.width : left + g.stride_width;
@@ -185,7 +185,7 @@ void pooling2d_max_gradient_apart(
         for (uint start = 0; start < g.channels; start += KEEL_WIDTH) {
           const uint c = min(start, g.channels - KEEL_WIDTH);
           const ints won = keel_to_ints(keel_load(indices + from + c)) == tap;
-          keel_put(select((floats)(0.0f), keel_load(dy + from + c), won), to + c, past);
+          keel_set_past(select((floats)(0.0f), keel_get(dy + from + c), won), to + c, past);
         }
       }
     }
@@ -202,8 +202,8 @@ void pooling2d_max_gradient_apart(
 // Checked    Sources/KeelCases/Pooling2DCases.swift
 // Why        as pooling2d_max.
 __kernel void pooling2d_average(
-    __global const float *restrict x,
-    __global float *restrict y,
+    __global const keel_stored *restrict x,
+    __global keel_stored *restrict y,
     const uint8 extents,
     const uint4 more)
 {
@@ -218,11 +218,11 @@ __kernel void pooling2d_average(
     const int2 columns = inside(q, g.stride_width, g.pad_left, g.window_width, g.width);
     floats sum = (floats)(0.0f);
     for (int h = rows.x; h < rows.y; ++h) {
-      __global const float *from = x + ((image + h) * g.width + columns.x) * g.channels + c;
-      for (int w = columns.x; w < columns.y; ++w, from += g.channels) sum += keel_load(from);
+      __global const keel_stored *from = x + ((image + h) * g.width + columns.x) * g.channels + c;
+      for (int w = columns.x; w < columns.y; ++w, from += g.channels) sum += keel_get(from);
     }
     const float pixels = (rows.y - rows.x) * (columns.y - columns.x);
-    keel_store(sum / pixels, y + (row * g.out_width + q) * g.channels + c);
+    keel_set(sum / pixels, y + (row * g.out_width + q) * g.channels + c);
   }
 }
 
@@ -236,8 +236,8 @@ __kernel void pooling2d_average(
 // Checked    Sources/KeelCases/Pooling2DCases.swift
 // Why        as pooling2d_max_gradient.
 __kernel void pooling2d_average_gradient(
-    __global const float *restrict dy,
-    __global float *restrict dx,
+    __global const keel_stored *restrict dy,
+    __global keel_stored *restrict dx,
     const uint8 extents,
     const uint4 more)
 {
@@ -247,7 +247,7 @@ __kernel void pooling2d_average_gradient(
   const int2 rows = windows_over(h, g.stride_height, g.pad_top, g.window_height, g.out_height);
   const size_t image = row / g.height * g.out_height;
   const size_t count = get_global_size(1) * g.width * g.channels;
-  const bool past = g.channels % 8 == 0 && keel_goes_past(dx, count);
+  const bool past = g.channels % 8 == 0 && keel_stored_goes_past(dx, count);
   for (cell_walk walk = walk_over(g.width, g.channels); walk.left > 0; advance(&walk)) {
     const int w = walk.pixel;
     const uint c = min(walk.part * KEEL_WIDTH, g.channels - KEEL_WIDTH);
@@ -259,9 +259,9 @@ __kernel void pooling2d_average_gradient(
       for (int q = columns.x; q < columns.y; ++q) {
         const int2 wide = inside(q, g.stride_width, g.pad_left, g.window_width, g.width);
         const float pixels = (tall.y - tall.x) * (wide.y - wide.x);
-        sum += keel_load(dy + ((image + p) * g.out_width + q) * g.channels + c) / pixels;
+        sum += keel_get(dy + ((image + p) * g.out_width + q) * g.channels + c) / pixels;
       }
     }
-    keel_put(sum, dx + (row * g.width + w) * g.channels + c, past);
+    keel_set_past(sum, dx + (row * g.width + w) * g.channels + c, past);
   }
 }

@@ -64,6 +64,11 @@ KEEL_INLINE bool transposed1(
     ptrdiff_t from_row, ptrdiff_t from_column, ptrdiff_t to_row, ptrdiff_t to_column) {
   return false;
 }
+KEEL_INLINE bool transposed2(
+    const uint16_t *source, uint16_t *destination, size_t rows, size_t columns,
+    ptrdiff_t from_row, ptrdiff_t from_column, ptrdiff_t to_row, ptrdiff_t to_column) {
+  return false;
+}
 
 #define KEEL_COPY_TILES(name, type, transposed)                                                    \
   KEEL_INLINE void name##_plane(                                                             \
@@ -131,4 +136,5 @@ KEEL_INLINE bool transposed1(
   }
 
 KEEL_COPY_TILES(keel_strided_copy4, uint32_t, transposed4)
+KEEL_COPY_TILES(keel_strided_copy2, uint16_t, transposed2)
 KEEL_COPY_TILES(keel_strided_copy1, uint8_t, transposed1)

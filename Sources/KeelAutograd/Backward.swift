@@ -28,17 +28,24 @@ extension Tensor {
         ShapeError(
           "backward", requires: "a result of tensors that require gradients",
           gotText: "a constant"))
-    case .leaf:
-      pass.meet(self, destination)
+    case .leaf, .standIn:
+      pass.meet(leafItself, destination)
       let dy = try pass.seed(seed, shape)
       try onDevice { () throws(DeviceError) in
-        try pass.deliver(dy, isOwned: true, to: .leaf(self), isInPlace: false)
+        try pass.deliver(dy, isOwned: true, to: .leaf(leafItself), isInPlace: false)
       }
     case .computed(let node):
       let nodes = try pass.collect(from: node, destination)
       try pass.run(nodes, seed: try pass.seed(seed, shape), root: node)
       try pass.clearUnreached()
     }
+  }
+}
+
+extension Tensor {
+  /// The leaf that this one stands in for, or itself.
+  fileprivate var leafItself: Tensor {
+    if case .standIn(let leaf) = origin { leaf } else { self }
   }
 }
 
@@ -54,7 +61,7 @@ extension Tensor {
 /// ```
 ///
 /// - Throws: ``TensorError/shape(_:)`` unless the result has exactly one element and the tensors
-///   are float32; whatever `body` throws.
+///   hold no whole numbers; whatever `body` throws.
 public func valueAndGradient(
   at tensors: [Tensor], _ body: () throws(TensorError) -> Tensor
 ) throws(TensorError) -> (value: Tensor, gradients: [Tensor]) {
@@ -200,7 +207,7 @@ private final class BackwardPass {
   private func pull(_ node: Node, _ upstream: Gradient) throws(DeviceError) {
     var dy = upstream.array
     if node.overwritesUpstream, !upstream.isOwned, dy.count > 0 {
-      dy = try backend.newArray(dy.shape)
+      dy = try backend.newArray(dy.shape, dy.dtype)
       try backend.pointwise(.x, [upstream.array], into: dy)
     }
     var dx = [NDArray?](repeating: nil, count: node.inputs.count)
@@ -216,7 +223,7 @@ private final class BackwardPass {
         dx[position] = state.destination
         isInPlace[position] = true
       } else {
-        dx[position] = try backend.newArray(input.shape)
+        dx[position] = try backend.newArray(input.shape, input.dtype)
       }
     }
     if dy.count == 0 {
@@ -255,7 +262,7 @@ private final class BackwardPass {
           try backend.pointwise(.x + .y, [destination, array], into: destination)
           observer?.gradientsAdded(traced, sum: destination)
         } else {
-          try backend.pointwise(.x, [array], into: destination)
+          try backend.copy(array, into: destination)
         }
       }
       leaves[key]?.isWritten = true
@@ -271,7 +278,7 @@ private final class BackwardPass {
       } else if isOwned {
         sum = array
       } else {
-        sum = try backend.newArray(array.shape)
+        sum = try backend.newArray(array.shape, first.array.dtype)
       }
       try backend.pointwise(.x + .y, [first.array, array], into: sum)
       observer?.gradientsAdded(traced, sum: sum)

@@ -31,9 +31,9 @@ func usableShape(_ extents: [Int], _ operation: String) throws(TensorError) -> S
   return shape
 }
 
-/// Refuses elements that are not float32.
+/// Refuses whole numbers. What is kept in 16 bits passes: it is computed with in float32.
 func requireFloat(_ operation: String, _ tensors: Tensor?...) throws(TensorError) {
-  for case let tensor? in tensors where tensor.dtype != .float32 {
+  for case let tensor? in tensors where !tensor.dtype.isFloat {
     throw .shape(
       ShapeError(
         operation, requires: "float32 elements", gotText: "\(tensor.dtype) \(tensor.shape)"))

@@ -5,9 +5,9 @@ extension Tensor {
   package func tapped(
     _ note: @escaping (NDArray) throws(DeviceError) -> Void
   ) throws(TensorError) -> Tensor {
-    guard dtype == .float32, requiresGradient, shape.count > 0 else { return self }
+    guard dtype.isFloat, requiresGradient, shape.count > 0 else { return self }
     let (x, backend) = (value, backend)
-    return try record(.pointwise, [self], shape: shape) { (y) throws(DeviceError) in
+    return try record(.pointwise, [self], shape: shape, dtype: dtype) { (y) throws(DeviceError) in
       try backend.pointwise(.x, [x], into: y)
     } pullback: { (dy, dx) throws(DeviceError) in
       try note(dy)

@@ -6,6 +6,8 @@ enum Origin {
   case constant
   /// A gradient is wanted here.
   case leaf
+  /// The elements of a leaf in another type: its gradient is the leaf's.
+  case standIn(for: Tensor)
   /// Computed by a recorded operation from tensors that gradients flow to.
   case computed(Node)
 }
@@ -35,7 +37,13 @@ final class Node {
     }
     let target: Target
     let shape: Shape
+    /// The type that a gradient on its way there is kept in.
+    let dtype: DType
     let link: GradientLink
+
+    init(_ target: Target, _ shape: Shape, _ dtype: DType, _ link: GradientLink) {
+      (self.target, self.shape, self.dtype, self.link) = (target, shape, dtype, link)
+    }
   }
 
   let name: OperationName
@@ -136,12 +144,12 @@ func attach(
     if case .none = link { return nil }
     switch tensor.origin {
     case .constant: return nil
-    case .leaf: return Node.Input(target: .leaf(tensor), shape: tensor.shape, link: link)
-    case .computed(let node):
-      return Node.Input(target: .node(node), shape: tensor.shape, link: link)
+    case .leaf: return Node.Input(.leaf(tensor), tensor.shape, .float32, link)
+    case .standIn(let leaf): return Node.Input(.leaf(leaf), tensor.shape, .float32, link)
+    case .computed(let node): return Node.Input(.node(node), tensor.shape, tensor.dtype, link)
     }
   }
-  guard value.dtype == .float32, flows.contains(where: { $0 != nil }) else {
+  guard value.dtype.isFloat, flows.contains(where: { $0 != nil }) else {
     return Tensor(value: value, device: device, origin: .constant)
   }
   let node = Node(

@@ -10,7 +10,8 @@ public import KeelBackend
 public final class Tensor {
   /// The extents.
   public let shape: Shape
-  /// The type of the elements. Computation gives float32; int32 and uint8 hold data.
+  /// The type of the elements. Computation gives float32, or float16 or bfloat16 where its operands
+  /// are (``cast(to:)``); int32 and uint8 hold data.
   public let dtype: DType
   /// Where the elements are.
   public let device: Device
@@ -37,7 +38,7 @@ public final class Tensor {
 
   /// A leaf over existing memory, such as a slice of a parameter arena.
   package convenience init(value: NDArray, device: Device, requiresGradient: Bool) {
-    precondition(!requiresGradient || value.dtype == .float32)
+    precondition(!requiresGradient || value.dtype.isFloat)
     self.init(value: value, device: device, origin: requiresGradient ? .leaf : .constant)
   }
 
@@ -110,9 +111,10 @@ public final class Tensor {
 }
 
 extension Tensor {
-  /// The elements, row-major, read back from the device (waits for it).
+  /// The elements, row-major, read back from the device (waits for it); those of 16 bits as the
+  /// float32 numbers that they are.
   ///
-  /// - Throws: ``TensorError/shape(_:)`` unless the elements are float32.
+  /// - Throws: ``TensorError/shape(_:)`` for whole numbers.
   public func scalars() throws(TensorError) -> [Float] { try read("scalars") }
 
   /// The elements of an int32 tensor, row-major, read back from the device (waits for it).
@@ -127,7 +129,7 @@ extension Tensor {
 
   /// The one element, read back from the device (waits for it).
   ///
-  /// - Throws: ``TensorError/shape(_:)`` unless there is exactly one element, of type float32.
+  /// - Throws: ``TensorError/shape(_:)`` unless there is exactly one element, not of whole numbers.
   public func item() throws(TensorError) -> Float {
     guard shape.count == 1 else {
       throw .shape(ShapeError("item", requires: "exactly one element", got: shape))
@@ -138,7 +140,7 @@ extension Tensor {
   private func read<Scalar: DeviceScalar>(
     _ operation: String, as type: Scalar.Type = Scalar.self
   ) throws(TensorError) -> [Scalar] {
-    guard dtype == Scalar.dtype else {
+    guard dtype == Scalar.dtype || (dtype.isHalf && Scalar.dtype == .float32) else {
       throw .shape(
         ShapeError(operation, requires: "\(Scalar.dtype) elements", gotText: "\(dtype)"))
     }

@@ -5,7 +5,8 @@
 /// element types are right, arrays belong to this device, destinations do not overlap inputs
 /// unless a method says so. A device may still be at work when a method returns.
 package protocol Backend:
-  AnyObject, Sendable, PointwiseBackend, BiasActivationBackend, ReductionBackend, ArgmaxBackend,
+  AnyObject, Sendable, PointwiseBackend, BiasActivationBackend, ConvertBackend, ReductionBackend,
+  ArgmaxBackend,
   FillBackend, StridedCopyBackend, GatherBackend, OneHotBackend, MatmulBackend,
   Convolution2DBackend, Pooling2DBackend, LSTMBackend, BatchNormalizationBackend,
   LayerNormalizationBackend,
@@ -23,6 +24,12 @@ package protocol Backend:
   var productPrecision: ProductPrecision { get }
   /// Chooses how products are computed from now on; throws where the device cannot.
   func setProductPrecision(_ precision: ProductPrecision) throws(DeviceError)
+
+  /// Whether a method takes these arrays as they are where some have 16-bit elements. Where not,
+  /// ``HalfStorageBackend`` hands it float32 copies.
+  func takesHalf(
+    _ operation: OperationName, method: String, inputs: [NDArray], outputs: [NDArray]
+  ) -> Bool
 
   /// Lets ``DeviceCounters/peakBytes`` begin again at what is in use now.
   func resetPeakBytes()
@@ -57,6 +64,17 @@ extension Backend {
 
   package func hostMemory(of array: NDArray) -> UnsafeMutableRawBufferPointer? { nil }
 
+  package func takesHalf(
+    _ operation: OperationName, method: String, inputs: [NDArray], outputs: [NDArray]
+  ) -> Bool { operation == .convert }
+
+  /// The innermost device, without what was put around it.
+  package var innermost: any Backend {
+    var backend: any Backend = self
+    while let wrapper = backend as? any InterceptingBackend { backend = wrapper.inner }
+    return backend
+  }
+
   /// Uploads an array of numbers into new memory.
   package func array<Scalar: DeviceScalar>(
     _ values: [Scalar], shape: Shape
@@ -78,11 +96,17 @@ extension Backend {
     try result.get()
   }
 
-  /// The elements of an array, read back (waits for the device).
+  /// The elements of an array, read back (waits for the device). Those of 16 bits are read as
+  /// float32.
   package func scalars<Scalar: DeviceScalar>(
     _ array: NDArray, as type: Scalar.Type = Scalar.self
   ) throws(DeviceError) -> [Scalar] {
-    precondition(array.dtype == Scalar.dtype)
+    if array.dtype.isHalf, Scalar.self == Float.self, array.count > 0 {
+      let wide = try allocate(array.shape, .float32)
+      try convert(array, into: wide)
+      return try scalars(wide, as: Scalar.self)
+    }
+    precondition(array.dtype == Scalar.dtype || array.count == 0)
     var failure: DeviceError?
     let values = [Scalar](unsafeUninitializedCapacity: array.count) { buffer, count in
       do throws(DeviceError) {

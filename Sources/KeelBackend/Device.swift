@@ -45,9 +45,15 @@ public struct DeviceDescription: Sendable, Hashable, Codable {
 
 /// A device that tensors live and compute on, chosen at run time.
 public struct Device: Sendable, Hashable, CustomStringConvertible {
+  /// Takes arrays of every element type in every operation.
   package let backend: any Backend
 
-  package init(_ backend: any Backend) { self.backend = backend }
+  package init(_ backend: any Backend) { self.backend = HalfStorageBackend.around(backend) }
+
+  /// What makes it this device and no other.
+  private var identity: ObjectIdentifier {
+    ObjectIdentifier(HalfStorageBackend.inside(backend))
+  }
 
   /// What the device says of itself.
   public var info: DeviceDescription { backend.info }
@@ -80,10 +86,12 @@ public struct Device: Sendable, Hashable, CustomStringConvertible {
   public func synchronize() throws(DeviceError) { try backend.synchronize() }
 
   /// Whether both are the same open device.
-  public static func == (left: Device, right: Device) -> Bool { left.backend === right.backend }
+  public static func == (left: Device, right: Device) -> Bool {
+    left.identity == right.identity
+  }
 
   /// Hashes the identity of the open device.
-  public func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(backend)) }
+  public func hash(into hasher: inout Hasher) { hasher.combine(identity) }
 }
 
 /// What a device has done since it was opened.

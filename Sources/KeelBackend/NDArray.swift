@@ -43,6 +43,11 @@ package struct NDArray: Sendable {
       dtype: dtype)
   }
 
+  /// The same memory as bytes.
+  package var bytes: NDArray {
+    NDArray(storage: storage, byteOffset: byteOffset, shape: [byteCount], dtype: .uint8)
+  }
+
   /// Whether both are the same bytes of the same memory.
   package func isSameMemory(as other: NDArray) -> Bool {
     storage === other.storage && byteOffset == other.byteOffset && byteCount == other.byteCount

@@ -3,6 +3,7 @@ public enum OperationName: String, Sendable, CaseIterable, Codable {
   // Floor of elementwise work.
   case pointwise
   case biasActivation = "bias_activation"
+  case convert
   // Reductions.
   case reduction
   case argmax

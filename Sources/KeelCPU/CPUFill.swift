@@ -7,6 +7,9 @@ extension CPUBackend: FillBackend {
     switch out.dtype {
     case .float32: fill(out, bits: value.bitPattern)
     case .int32: fill(out, bits: UInt32(bitPattern: CPUBackend.converted(value)))
+    case .float16, .bfloat16:
+      out.pointer(as: UInt16.self).update(
+        repeating: out.dtype.halfBits(value) ?? 0, count: out.count)
     case .uint8:
       out.pointer(as: UInt8.self).update(
         repeating: CPUBackend.converted(value), count: out.count)

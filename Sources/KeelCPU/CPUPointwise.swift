@@ -84,6 +84,7 @@ extension DType {
     case .float32: Int32(bitPattern: KEEL_FLOAT32.rawValue)
     case .int32: Int32(bitPattern: KEEL_INT32.rawValue)
     case .uint8: Int32(bitPattern: KEEL_UINT8.rawValue)
+    case .float16, .bfloat16: preconditionFailure("arrives as float32")
     }
   }
 }

@@ -22,6 +22,10 @@ extension CPUBackend: StridedCopyBackend {
           keel_strided_copy4(
             call, x.pointer(as: UInt32.self) + source.offset,
             out.pointer(as: UInt32.self) + destination.offset, begin, end)
+        case 2:
+          keel_strided_copy2(
+            call, x.pointer(as: UInt16.self) + source.offset,
+            out.pointer(as: UInt16.self) + destination.offset, begin, end)
         default:
           keel_strided_copy1(
             call, x.pointer(as: UInt8.self) + source.offset,

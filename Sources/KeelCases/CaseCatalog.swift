@@ -4,10 +4,15 @@ package import KeelBackend
 package enum CaseCatalog {
   /// The cases of one operation: a new operation does not compile without them.
   package static func cases(of operation: OperationName) -> [OperationCase] {
+    cases32(of: operation) + HalfStorageCases.cases(of: operation)
+  }
+
+  private static func cases32(of operation: OperationName) -> [OperationCase] {
     switch operation {
     case .pointwise:
       PointwiseCases.all + PointwiseBroadcastCases.all + ActivationCases.all + LossCases.all
     case .biasActivation: BiasActivationCases.all
+    case .convert: ConvertCases.all
     case .reduction: ReductionCases.all
     case .argmax: ArgmaxCases.all
     case .fill: FillCases.all

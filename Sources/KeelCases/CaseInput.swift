@@ -22,6 +22,9 @@ package struct CaseInput: Sendable, ExpressibleByArrayLiteral {
 
   package var shape: Shape
   package var fill: Fill
+  /// A 16-bit type to whose numbers float32 elements are rounded: they can be kept in it as they
+  /// are.
+  package var rounding: DType?
 
   package init(_ shape: Shape, _ fill: Fill = .uniform(-2, 2)) {
     self.shape = shape
@@ -43,6 +46,13 @@ package struct CaseInput: Sendable, ExpressibleByArrayLiteral {
 
   /// The elements for the operand at `position` of the case `id`.
   package func values(id: String, position: Int) -> CaseValues {
+    let values = exactValues(id: id, position: position)
+    guard let rounding, case .float32(let numbers) = values else { return values }
+    let format = HalfFormat(rounding)
+    return .float32(numbers.map { Float(format.rounded(Double($0))) })
+  }
+
+  private func exactValues(id: String, position: Int) -> CaseValues {
     var random = RandomSequence(CaseInput.key(id: id, position: position))
     let count = shape.count
     switch fill {

@@ -123,7 +123,7 @@ extension CaseRunner {
     let backend = device.backend
     return try onDevice { () throws(DeviceError) in
       switch array.dtype {
-      case .float32: .float32(try backend.scalars(array))
+      case .float32, .float16, .bfloat16: .float32(try backend.scalars(array))
       case .int32: .int32(try backend.scalars(array))
       case .uint8: .uint8(try backend.scalars(array))
       }

@@ -41,6 +41,14 @@ enum ErrorCases {
       sentence: "huberLoss: requires a finite delta above 0, got 0.0"
     ) { (t) throws(TensorError) in try t[0].huberLoss(t[1], delta: 0) },
     ErrorCase(
+      .convert, "integers", inputs: [integers],
+      sentence: "cast: requires float32, float16 or bfloat16 on both sides, got int32 to float16"
+    ) { (t) throws(TensorError) in try t[0].cast(to: .float16) },
+    ErrorCase(
+      .convert, "to_integers", inputs: [[3]],
+      sentence: "cast: requires float32, float16 or bfloat16 on both sides, got float32 to uint8"
+    ) { (t) throws(TensorError) in try t[0].cast(to: .uint8) },
+    ErrorCase(
       .reduction, "axis", inputs: [[3, 4]],
       sentence: "sum: requires an axis of the shape 3x4, got axis 2"
     ) { (t) throws(TensorError) in try t[0].sum(axes: [2]) },

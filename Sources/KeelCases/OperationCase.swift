@@ -6,6 +6,11 @@ package struct CaseOperands {
   package let tensors: [Tensor]
   package let device: Device
 
+  package init(tensors: [Tensor], device: Device) {
+    self.tensors = tensors
+    self.device = device
+  }
+
   package subscript(position: Int) -> Tensor { tensors[position] }
   package var backend: any Backend { device.backend }
 

@@ -1,3 +1,4 @@
+package import KeelBackend
 internal import Glibc
 
 /// How far a float32 result may lie from the oracle, in words. The unit is u = 2^-24, the
@@ -19,6 +20,9 @@ package indirect enum Tolerance: Sendable, Hashable {
   case sum(of: Int)
   /// A sum of `n` terms within functions: softmax, normalisation, mean of losses.
   case transcendentalSum(of: Int)
+  /// A result that is kept in a 16-bit type: so many roundings to it in a row, 2^-11 (float16) or
+  /// 2^-8 (bfloat16) relative each, besides what the arithmetic in float32 may do.
+  case stored(DType, roundings: Int, Tolerance)
 
   /// Sums of products whose operands are rounded to tf32, by 2^-11 of each at most, beside what
   /// the sum in float32 is allowed.
@@ -34,12 +38,17 @@ package indirect enum Tolerance: Sendable, Hashable {
     case .sum(let n): 8 + 2 * log2(Double(max(n, 2)))
     case .tensorFloat32(let sum): 2 * 0x1p-11 / Tolerance.unit + sum.bound
     case .transcendentalSum(let n): 40 + 2 * log2(Double(max(n, 2)))
+    case .stored(let dtype, let roundings, let arithmetic):
+      1.01 * (arithmetic.bound + Double(roundings) * HalfFormat(dtype).unit / Tolerance.unit)
     }
   }
 
   /// The bound for a gradient, relative to the largest element of the exact gradient: the pullback
   /// runs the forward's arithmetic about twice and reads the forward's rounded results, and the
   /// differences of the oracle are themselves good to about 10 u.
+  ///
+  /// In 16 bits the pullback also reads results that were rounded so, and the gradients on their
+  /// way are: four times as many roundings in all.
   package var gradientBound: Double { 64 + 4 * bound }
 
   /// The relative error of one rounding in float32.

@@ -11,7 +11,7 @@ struct BenchExplanation {
   let effort: Effort
 
   func print(_ cases: [OperationCase], _ steps: [StepBenchmark]) throws {
-    guard let tracing = device.backend as? any LaunchTracing else {
+    guard let tracing = device.backend.innermost as? any LaunchTracing else {
       throw ExitStatus.badInput(
         "\(device.info.selector) does not run kernels; --explain works on OpenCL devices, and "
           + "'keel train --profile' lists time per operation on every device")

@@ -112,7 +112,7 @@ struct TuneCommand: ParsableCommand {
   /// The device, where it runs kernels.
   private func openCL() throws -> OpenCLBackend {
     let device = try option.open()
-    guard let backend = device.backend as? OpenCLBackend else {
+    guard let backend = device.backend.innermost as? OpenCLBackend else {
       throw ExitStatus.badInput(
         "\(device.info.selector) does not run kernels that could be tuned; name an OpenCL device "
           + "with --device")

@@ -7,7 +7,7 @@ extension OpenCLBackend: BatchNormalizationBackend {
     into y: NDArray, mean: NDArray, inverseDeviation: NDArray
   ) throws(DeviceError) {
     if x.count == 0 { return }
-    let plan = BatchNormalizationPlan(x.count / gamma.count, gamma.count, self)
+    let plan = BatchNormalizationPlan(x.count / gamma.count, gamma.count, x.dtype, self)
     let (rows, channels) = (UInt32(plan.rows), UInt32(plan.channels))
     let partial = try scratch(plan.chunks * 3 * plan.channels)
     let factors = try scratch(2 * plan.channels)
@@ -28,7 +28,7 @@ extension OpenCLBackend: BatchNormalizationBackend {
     epsilon: Float, _ activation: Activation, into y: NDArray
   ) throws(DeviceError) {
     if x.count == 0 { return }
-    let plan = BatchNormalizationPlan(x.count / gamma.count, gamma.count, self)
+    let plan = BatchNormalizationPlan(x.count / gamma.count, gamma.count, x.dtype, self)
     let factors = try scratch(2 * plan.channels)
     try launch(
       "batch_normalization_factors", from: .batchNormalization, options: plan.options,
@@ -43,7 +43,7 @@ extension OpenCLBackend: BatchNormalizationBackend {
     into dx: NDArray?, dgamma: NDArray, dbeta: NDArray
   ) throws(DeviceError) {
     if gamma.count == 0 { return }
-    let plan = BatchNormalizationPlan(x.count / gamma.count, gamma.count, self)
+    let plan = BatchNormalizationPlan(x.count / gamma.count, gamma.count, x.dtype, self)
     let source = try KernelSource.named("batch_normalization_gradient")
     let (rows, channels) = (UInt32(plan.rows), UInt32(plan.channels))
     let partial = try scratch(max(1, plan.chunks * 2 * plan.channels))
@@ -95,7 +95,7 @@ private struct BatchNormalizationPlan {
   let mergeGrid: Grid
   let elementGrid: Grid
 
-  init(_ rows: Int, _ channels: Int, _ device: OpenCLBackend) {
+  init(_ rows: Int, _ channels: Int, _ dtype: DType, _ device: OpenCLBackend) {
     self.rows = rows
     self.channels = channels
     let group = device.teamSize
@@ -125,6 +125,6 @@ private struct BatchNormalizationPlan {
     }
     chunks = ceilDivide(rows, chunk)
     mergeGrid = .groups(ceilDivide(channels, mergeLanes), of: group)
-    options = ["KEEL_WIDTH=\(width)", "KEEL_GROUP=\(group)"]
+    options = ["KEEL_WIDTH=\(width)", "KEEL_GROUP=\(group)"] + dtype.halfOptions
   }
 }

@@ -17,7 +17,8 @@ extension OpenCLBackend: BiasActivationBackend {
       let items = ceilDivide(y.count, chunk)
       return try launch(
         "bias_activation_flat", from: .biasActivation,
-        options: ["ACTIVATION=\(activation.kernelCode)", "KEEL_WIDTH=\(width)"],
+        options: ["ACTIVATION=\(activation.kernelCode)", "KEEL_WIDTH=\(width)"]
+          + y.dtype.halfOptions,
         grid: isCPUClass ? .tiles(items) : .items(items, local: 128), y, dy, dz,
         activation.kernelParameter, UInt64(y.count), UInt64(chunk))
     }
@@ -34,7 +35,14 @@ extension OpenCLBackend: BiasActivationBackend {
     }
     guard let db else { return }
     let pass = ReductionPass(kind: .sum, outer: 1, reduced: dy.count / db.count, inner: db.count)
-    try reduce(dy, pass, divisor: 1, into: db)
+    if dy.dtype.isHalf {
+      // Sums read float32.
+      let wide = try scratch(dy.count)
+      try convert(dy, into: wide)
+      try reduce(wide, pass, divisor: 1, into: db)
+    } else {
+      try reduce(dy, pass, divisor: 1, into: db)
+    }
   }
 
   private func sumGradient(
@@ -59,7 +67,8 @@ extension OpenCLBackend: BiasActivationBackend {
       from: .biasActivation,
       options: [
         "ACTIVATION=\(activation.kernelCode)", "KEEL_WIDTH=\(width)", "KEEL_GROUP=\(group)",
-      ], grid: isCPUClass ? .tiles(blocks, parts) : .groups(blocks * parts, of: group), y, dy, dz,
+      ] + y.dtype.halfOptions,
+      grid: isCPUClass ? .tiles(blocks, parts) : .groups(blocks * parts, of: group), y, dy, dz,
       sums, activation.kernelParameter, UInt32(rows), UInt32(columns), UInt32(partRows))
     guard !isWhole else { return }
     var rest = ReductionPass(kind: .sum, outer: 1, reduced: parts * fold, inner: db.count)

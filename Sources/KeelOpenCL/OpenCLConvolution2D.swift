@@ -209,9 +209,15 @@ extension OpenCLBackend {
   ) throws(DeviceError) {
     if dfilter.count == 0 { return }
     // Without pixels it is the sum of no parts.
-    if dy.count == 0 || x.count == 0 { return try sumSplits(dy, 0, into: dfilter) }
+    if dy.count == 0 || x.count == 0 { return try fill(dfilter, with: 0) }
+    if dfilter.dtype.isHalf {
+      return try narrowing(dfilter) { (wide) throws(DeviceError) in
+        try convolution2DFilterGradient(x, upstream: dy, geometry, into: wide, by: plan)
+      }
+    }
     switch plan {
-    case .groups: try convolution2DFilterGroups(x, dy, geometry, into: dfilter)
+    case .groups:
+      try convolution2DFilterGroups(try widened(x), try widened(dy), geometry, into: dfilter)
     case .product:
       let product = MatmulGeometry(
         rows: geometry.inChannels, inner: geometry.pixels, columns: geometry.outChannels,
@@ -221,7 +227,8 @@ extension OpenCLBackend {
       try convolution2DFilterWinograd(
         x, dy, geometry, plan, geometry.winogradExtents(.filterGradient), into: dfilter)
     case .tiles: try convolution2DFilterTiles(x, dy, geometry, into: dfilter)
-    case .local: try convolution2DFilterLocal(x, dy, geometry, into: dfilter)
+    case .local:
+      try convolution2DFilterLocal(try widened(x), try widened(dy), geometry, into: dfilter)
     }
   }
 
@@ -232,7 +239,11 @@ extension OpenCLBackend {
   ) throws(DeviceError) {
     if result.count == 0 { return }
     switch plan {
-    case .groups: try convolution2DGroups(source, filter, gather, epilogue, into: result)
+    case .groups:
+      try narrowing(result) { (result) throws(DeviceError) in
+        try convolution2DGroups(
+          try widened(source), try widened(filter), gather, epilogue, into: result)
+      }
     case .product:
       let pixels = gather.batch * Int(gather.resultExtent.x) * Int(gather.resultExtent.y)
       let product = MatmulGeometry(
@@ -241,8 +252,14 @@ extension OpenCLBackend {
       try matmul(source, filter, product, epilogue, into: result)
     case .winograd(let plan):
       try convolution2DWinograd(source, filter, gather, plan, extents, epilogue, into: result)
-    case .tiles: try convolution2DTiles(source, filter, gather, epilogue, into: result)
-    case .local: try convolution2DLocal(source, filter, gather, epilogue, into: result)
+    case .tiles:
+      try convolution2DTiles(
+        try widened(source), try widened(filter), gather, epilogue, into: result)
+    case .local:
+      try narrowing(result) { (result) throws(DeviceError) in
+        try convolution2DLocal(
+          try widened(source), try widened(filter), gather, epilogue, into: result)
+      }
     }
   }
 }

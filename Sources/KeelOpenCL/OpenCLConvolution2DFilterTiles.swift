@@ -8,6 +8,8 @@ private struct Convolution2DFilterTiles {
   let vectors: Int
   /// Parts of the pixels whose sums are added afterwards.
   let splits: Int
+  /// Tiles of rows in all.
+  let tiles: Int
   /// Tiles of rows that one work-item computes.
   let block: Int
   let blocks: Int
@@ -20,7 +22,7 @@ private struct Convolution2DFilterTiles {
   init(_ geometry: Convolution2DGeometry, filterCount: Int, computeUnits: Int) {
     vectors = geometry.groupOutChannels <= 16 ? 1 : 2
     splits = Self.splits(geometry, filterCount: filterCount)
-    let tiles = ceilDivide(geometry.taps * geometry.groupInChannels, Self.rows)
+    tiles = ceilDivide(geometry.taps * geometry.groupInChannels, Self.rows)
     let columns = ceilDivide(geometry.groupOutChannels, 16 * vectors) * geometry.groups
     // Enough work-items for the device; the order of each sum does not depend on this.
     let wanted = ceilDivide(max(16, 4 * computeUnits), splits * columns)
@@ -44,13 +46,16 @@ extension OpenCLBackend {
     let plan = Convolution2DFilterTiles(
       geometry, filterCount: dfilter.count, computeUnits: limits.computeUnits)
     let (image, extent) = try padded(x, geometry, plan, source)
+    // Read again and again, it is better widened once.
+    let upstream = plan.tiles == 1 ? dy : try widened(dy)
     let sums = plan.splits == 1 ? dfilter : try scratch(plan.splits * dfilter.count)
     let grid = Grid.tiles(
       ceilDivide(geometry.groupOutChannels, plan.channels) * geometry.groups, plan.blocks,
       plan.splits)
     try launch(
-      "convolution2d_filter_tiles", source: source, options: plan.options, grid: grid,
-      image, dy, sums, UInt32(geometry.batch), extent, UInt32(geometry.inChannels),
+      "convolution2d_filter_tiles", source: source,
+      options: plan.options + upstream.dtype.halfOptions, grid: grid,
+      image, upstream, sums, UInt32(geometry.batch), extent, UInt32(geometry.inChannels),
       geometry.outputExtent, UInt32(geometry.outChannels), geometry.kernelExtent,
       UInt32(geometry.groupInChannels), UInt32(geometry.groupOutChannels), geometry.stride,
       geometry.dilation, UInt32(plan.block), UInt32(plan.chunk))
@@ -68,11 +73,13 @@ extension OpenCLBackend {
   ) throws(DeviceError) -> (NDArray, SIMD2<Int32>) {
     let height = geometry.height + geometry.padTop + geometry.padBottom
     let width = geometry.width + geometry.padLeft + geometry.padRight
-    if height == geometry.height && width == geometry.width { return (x, geometry.inputExtent) }
+    if height == geometry.height && width == geometry.width {
+      return (try widened(x), geometry.inputExtent)
+    }
     let extent = alongImage(width: width, height: height)
     let image = try scratch(geometry.batch * height * width * geometry.inChannels)
     try launch(
-      "convolution2d_filter_pad", source: source, options: plan.options,
+      "convolution2d_filter_pad", source: source, options: plan.options + x.dtype.halfOptions,
       grid: .tiles(height, geometry.batch), x, image, geometry.inputExtent, extent,
       geometry.padding, UInt32(geometry.inChannels))
     return (image, extent)

@@ -57,7 +57,8 @@ extension OpenCLBackend {
       ? Grid.tiles(pixelTiles, channelTiles, gather.phases)
       : Grid.tiles(channelTiles, pixelTiles, gather.phases)
     try launch(
-      "convolution2d_tiles", from: .convolution2D, options: plan.options, grid: grid,
+      "convolution2d_tiles", from: .convolution2D,
+      options: plan.options + result.dtype.halfOptions, grid: grid,
       source, operand, epilogue.bias, result,
       UInt32(gather.batch), gather.sourceExtent, UInt32(gather.sourceChannels),
       gather.resultExtent, UInt32(gather.resultChannels), gather.kernelExtent,

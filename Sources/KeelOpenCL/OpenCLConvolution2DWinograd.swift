@@ -19,8 +19,9 @@ extension OpenCLBackend {
     let byInner = winograd(plan, inner)
     let run = isCPUClass ? 16 : 1
     try launchWinograd(
-      "convolution2d_winograd_filter", byColumns, vectors: inner * columns / byColumns.width,
-      run: run, filter, u.array, UInt32(inner), UInt32(columns), UInt32(gather.filterTapStep),
+      "convolution2d_winograd_filter", byColumns, filter.dtype,
+      vectors: inner * columns / byColumns.width, run: run, filter, u.array, UInt32(inner),
+      UInt32(columns), UInt32(gather.filterTapStep),
       UInt32(gather.filterInnerStep), UInt32(gather.filterColumnStep), UInt32(turns ? 1 : 0),
       UInt32(run), UInt64(u.step))
     let tiles = extents.tiles(plan.tileOut)
@@ -35,7 +36,8 @@ extension OpenCLBackend {
       let vectors = columns / byColumns.width
       let run = tileRun(vectors)
       try launchWinograd(
-        "convolution2d_winograd_result", byColumns, vectors: slice.count * vectors, run: run,
+        "convolution2d_winograd_result", byColumns, result.dtype, vectors: slice.count * vectors,
+        run: run,
         m.array, epilogue.bias, result, gather.resultExtent, UInt32(columns), tiles,
         UInt32(slice.lowerBound), UInt32(slice.count), UInt32(run), UInt64(m.step),
         EpilogueArguments(epilogue))
@@ -63,7 +65,8 @@ extension OpenCLBackend {
       let vectors = columns / byColumns.width
       let run = tileRun(vectors)
       try launchWinograd(
-        "convolution2d_winograd_upstream", byColumns, vectors: slice.count * vectors, run: run,
+        "convolution2d_winograd_upstream", byColumns, dy.dtype, vectors: slice.count * vectors,
+        run: run,
         dy, w.array, geometry.outputExtent, UInt32(columns), tiles, UInt32(slice.lowerBound),
         UInt32(slice.count), UInt32(run), UInt64(w.step))
       var product = MatmulGeometry(
@@ -77,7 +80,8 @@ extension OpenCLBackend {
     let run = isCPUClass ? 16 : 1
     let count = inner * columns
     try launchWinograd(
-      "convolution2d_winograd_filter_gradient", byColumns, vectors: count / byColumns.width,
+      "convolution2d_winograd_filter_gradient", byColumns, .float32,
+      vectors: count / byColumns.width,
       run: run, u.array, dfilter, UInt32(count), UInt32(run), UInt64(u.step))
   }
 
@@ -89,7 +93,8 @@ extension OpenCLBackend {
     let vectors = channels / build.width
     let run = tileRun(vectors)
     try launchWinograd(
-      "convolution2d_winograd_source", build, vectors: slice.count * vectors, run: run,
+      "convolution2d_winograd_source", build, source.dtype, vectors: slice.count * vectors,
+      run: run,
       source, v.array, extent, origin, UInt32(channels), tiles, UInt32(slice.lowerBound),
       UInt32(slice.count), UInt32(run), UInt64(v.step))
   }
@@ -121,14 +126,15 @@ extension OpenCLBackend {
   /// Vectors of a work-item: some tiles' worth on CPU-class devices, one on GPUs.
   private func tileRun(_ vectors: Int) -> Int { isCPUClass ? max(1, 16 / vectors) * vectors : 1 }
 
+  /// - Parameter dtype: the type of the images or filters that the kernel reads or writes.
   private func launchWinograd<each Argument: KernelArgument>(
-    _ function: String, _ build: Build, vectors: Int, run: Int,
+    _ function: String, _ build: Build, _ dtype: DType, vectors: Int, run: Int,
     _ arguments: repeat each Argument
   ) throws(DeviceError) {
     let grid =
       isCPUClass ? Grid.tiles(ceilDivide(vectors, run)) : Grid.items(vectors, local: 64)
     try launch(
-      function, source: .named("convolution2d_winograd"), options: build.options, grid: grid,
-      repeat each arguments)
+      function, source: .named("convolution2d_winograd"),
+      options: build.options + dtype.halfOptions, grid: grid, repeat each arguments)
   }
 }

@@ -7,7 +7,7 @@ extension OpenCLBackend: DropoutBackend {
     let plan = drawPlan(x.count)
     let rate = DropoutRate(rate)
     try launch(
-      "dropout", from: .dropout, options: plan.options, grid: plan.grid, x, y,
+      "dropout", from: .dropout, options: plan.options + x.dtype.halfOptions, grid: plan.grid, x, y,
       UInt32(x.count), UInt32(plan.run), key.seedAndStep, key.stream, rate.threshold, rate.scale)
   }
 }

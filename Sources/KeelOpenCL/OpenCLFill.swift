@@ -7,6 +7,7 @@ extension OpenCLBackend: FillBackend {
       case .float32: value.bitPattern
       case .int32: UInt32(bitPattern: Int32(clampingFinite: value))
       case .uint8: UInt32(UInt8(clampingFinite: value))
+      case .float16, .bfloat16: UInt32(out.dtype.halfBits(value) ?? 0)
       }
     let width = isCPUClass ? 16 : 4
     let chunk = isCPUClass ? elementChunk(out.count) : width
@@ -37,5 +38,11 @@ extension FixedWidthInteger {
 
 extension DType {
   /// An unsigned type as wide as the element, for kernels that only move bits.
-  var storageName: String { byteCount == 4 ? "uint" : "uchar" }
+  var storageName: String {
+    switch byteCount {
+    case 4: "uint"
+    case 2: "ushort"
+    default: "uchar"
+    }
+  }
 }

@@ -85,10 +85,18 @@ extension OpenCLBackend: MatmulBackend {
     into result: MatmulResult, by plan: MatmulPlan
   ) throws(DeviceError) {
     if geometry.batch * geometry.rows * geometry.columns == 0 { return }
+    if result.array.dtype.isHalf {
+      return try narrowing(result.array) { (wide) throws(DeviceError) in
+        let result = MatmulResult(array: wide, batchStride: result.batchStride)
+        try matmul(a, b, geometry, epilogue, into: result, by: plan)
+      }
+    }
     switch plan {
     case .tiles(let plan):
       try matmulTiles(a, b, geometry, plan.fitted(to: geometry), epilogue, into: result)
-    case .local(let plan): try matmulLocal(a, b, geometry, plan, epilogue, into: result)
+    case .local(let plan):
+      try matmulLocal(
+        try widened(a), try widened(b), geometry, plan, epilogue, into: result)
     }
   }
 }

@@ -152,7 +152,7 @@ extension OpenCLBackend {
     let innerStep = isTransposed ? lines : 1
     guard packs else {
       return TileOperand(
-        array: array, isPacked: false, lineStep: lineStep, innerStep: innerStep,
+        array: try widened(array), isPacked: false, lineStep: lineStep, innerStep: innerStep,
         panelStep: width * lineStep, batchStep: batchStride)
     }
     let panels = ceilDivide(lines, width)
@@ -160,7 +160,8 @@ extension OpenCLBackend {
     let packed = try scratch(max(1, matrices * panels * panelCount))
     if inner > 0 {
       try launch(
-        "matmul_pack", from: .matmul, options: plan.options, grid: .tiles(panels, matrices),
+        "matmul_pack", from: .matmul, options: plan.options + array.dtype.halfOptions,
+        grid: .tiles(panels, matrices),
         array, packed, UInt32(lines), UInt32(inner), UInt32(lineStep), UInt32(innerStep),
         UInt32(width), UInt64(batchStride))
     }

@@ -11,7 +11,8 @@ extension OpenCLBackend: PointwiseBackend {
     let source = try pointwiseSource(plan.key)
     let operands = PointwiseArguments(
       arrays: plan.key.inputs.map { inputs[$0.position] }, parameters: program.parameters)
-    let options = ["KEEL_WIDTH=\(plan.key.width)"]
+    let half = (inputs + [out]).first(where: \.dtype.isHalf)?.dtype
+    let options = ["KEEL_WIDTH=\(plan.key.width)"] + (half?.halfOptions ?? [])
     guard plan.key.outerRank > 0 else {
       return try launch(
         "pointwise_flat", source: source, options: options,
@@ -86,7 +87,8 @@ private struct PointwisePlan {
         .init(
           position: position, dtype: inputs[position].dtype,
           isOne: (axes.last?.strides[place] ?? 0) == 0)
-      }, parameterCount: program.parameters.count, outerRank: outerAxes.count, width: width)
+      }, result: out.dtype, parameterCount: program.parameters.count, outerRank: outerAxes.count,
+      width: width)
     outer =
       outerAxes.dropFirst().map(\.extent)
       + used.indices.flatMap { place in outerAxes.map { $0.strides[place] } }

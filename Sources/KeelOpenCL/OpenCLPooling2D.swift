@@ -4,7 +4,7 @@ extension OpenCLBackend: Pooling2DBackend {
   package func maxPooling2D(
     _ x: NDArray, _ geometry: Pooling2DGeometry, into y: NDArray, indices: NDArray
   ) throws(DeviceError) {
-    let plan = Pooling2DPlan(geometry, isCPUClass: isCPUClass)
+    let plan = Pooling2DPlan(geometry, x.dtype, isCPUClass: isCPUClass)
     try launch(
       "pooling2d_max", from: .pooling2D, options: plan.options, grid: plan.outputGrid, x, y,
       indices, plan.extents, plan.more)
@@ -13,7 +13,7 @@ extension OpenCLBackend: Pooling2DBackend {
   package func maxPooling2DGradient(
     upstream dy: NDArray, indices: NDArray, _ geometry: Pooling2DGeometry, into dx: NDArray
   ) throws(DeviceError) {
-    let plan = Pooling2DPlan(geometry, isCPUClass: isCPUClass)
+    let plan = Pooling2DPlan(geometry, dy.dtype, isCPUClass: isCPUClass)
     let isApart =
       geometry.strideHeight >= geometry.windowHeight
       && geometry.strideWidth >= geometry.windowWidth
@@ -32,7 +32,7 @@ extension OpenCLBackend: Pooling2DBackend {
   package func averagePooling2D(
     _ x: NDArray, _ geometry: Pooling2DGeometry, into y: NDArray
   ) throws(DeviceError) {
-    let plan = Pooling2DPlan(geometry, isCPUClass: isCPUClass)
+    let plan = Pooling2DPlan(geometry, x.dtype, isCPUClass: isCPUClass)
     try launch(
       "pooling2d_average", from: .pooling2D, options: plan.options, grid: plan.outputGrid, x, y,
       plan.extents, plan.more)
@@ -41,7 +41,7 @@ extension OpenCLBackend: Pooling2DBackend {
   package func averagePooling2DGradient(
     upstream dy: NDArray, _ geometry: Pooling2DGeometry, into dx: NDArray
   ) throws(DeviceError) {
-    let plan = Pooling2DPlan(geometry, isCPUClass: isCPUClass)
+    let plan = Pooling2DPlan(geometry, dy.dtype, isCPUClass: isCPUClass)
     try launch(
       "pooling2d_average_gradient", from: .pooling2D, options: plan.options,
       grid: plan.inputGrid, dy, dx, plan.extents, plan.more)
@@ -54,9 +54,11 @@ private struct Pooling2DPlan {
   let geometry: Pooling2DGeometry
   let isCPUClass: Bool
   let width: Int
+  let dtype: DType
 
-  init(_ geometry: Pooling2DGeometry, isCPUClass: Bool) {
+  init(_ geometry: Pooling2DGeometry, _ dtype: DType, isCPUClass: Bool) {
     self.geometry = geometry
+    self.dtype = dtype
     self.isCPUClass = isCPUClass
     let channels = geometry.channels
     // Few widths: each is a program of its own.
@@ -68,7 +70,7 @@ private struct Pooling2DPlan {
     }
   }
 
-  var options: [String] { ["KEEL_WIDTH=\(width)"] }
+  var options: [String] { ["KEEL_WIDTH=\(width)"] + dtype.halfOptions }
   var outputGrid: Grid { grid(geometry.outWidth, geometry.batch * geometry.outHeight) }
   var inputGrid: Grid { grid(geometry.width, geometry.batch * geometry.height) }
 

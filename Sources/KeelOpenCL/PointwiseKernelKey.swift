@@ -12,6 +12,8 @@ struct PointwiseKernelKey: Hashable {
 
   let instructions: [PointwiseProgram.Instruction]
   let inputs: [Input]
+  /// The type of the result: float32 or one of 16 bits.
+  let result: DType
   let parameterCount: Int
   /// How many axes enclose the rows' columns; 0 for one flat run.
   let outerRank: Int
@@ -51,6 +53,7 @@ extension PointwiseKernelKey {
     // Never empty: a formula has at least one input or number.
     let arguments = arrays + parameters
     return """
+      #define RESULT \(result.kernelName)
       #define ARGUMENTS \(arguments.joined(separator: ", "))
       #define OUTER_ARGUMENTS \(outerArguments)
       #define OFFSETS \(offsets)
@@ -107,12 +110,13 @@ extension PointwiseKernelKey {
 }
 
 extension DType {
-  /// The element's type in OpenCL C.
+  /// The element's type in OpenCL C; those of 16 bits travel as their bits.
   var kernelName: String {
     switch self {
     case .float32: "float"
     case .int32: "int"
     case .uint8: "uchar"
+    case .float16, .bfloat16: "ushort"
     }
   }
 }

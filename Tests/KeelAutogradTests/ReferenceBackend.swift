@@ -90,6 +90,8 @@ final class ReferenceBackend: Backend {
     case .float32: bytes.bindMemory(to: Float.self).map(Double.init)
     case .int32: bytes.bindMemory(to: Int32.self).map(Double.init)
     case .uint8: bytes.map(Double.init)
+    case .float16, .bfloat16:
+      bytes.bindMemory(to: UInt16.self).map { Double(array.dtype.number(halfBits: $0) ?? .nan) }
     }
   }
   func write(_ values: [Double], to array: NDArray) {
@@ -100,6 +102,8 @@ final class ReferenceBackend: Backend {
       case .float32: bytes.bindMemory(to: Float.self)[i] = Float(value)
       case .int32: bytes.bindMemory(to: Int32.self)[i] = Int32(value)
       case .uint8: bytes[i] = UInt8(value)
+      case .float16, .bfloat16:
+        bytes.bindMemory(to: UInt16.self)[i] = array.dtype.halfBits(Float(value)) ?? 0
       }
     }
   }

@@ -9,6 +9,14 @@ import Testing
     #expect(Set(ids).count == ids.count)
   }
 
+  @Test func bothHalfTypesHaveCases() {
+    let ids = HalfStorageCases.all.map(\.id)
+    for type in ["_float16", "_bfloat16"] {
+      let count = ids.count { $0.hasSuffix(type) }
+      #expect(count >= 30 && count <= ids.count - 30)
+    }
+  }
+
   @Test func everyOperationHasCases() {
     for operation in OperationName.allCases {
       let cases = CaseCatalog.cases(of: operation)

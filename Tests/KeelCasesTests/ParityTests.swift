@@ -40,7 +40,7 @@ extension CaseTests {
   @Suite(.serialized) struct OtherClassTests {
     @Test(arguments: TestDevices.openCL, OperationName.allCases)
     func everyCasePasses(device: Device, operation: OperationName) throws {
-      guard let backend = device.backend as? OpenCLBackend else { return }
+      guard let backend = device.backend.innermost as? OpenCLBackend else { return }
       let before = backend.setClass(!backend.isCPUClass)
       defer { _ = backend.setClass(before) }
       let runner = CaseRunner(device)
@@ -55,7 +55,7 @@ extension CaseTests {
     @Test(arguments: TestDevices.all, [false, true])
     func guardsStayWhole(device: Device, otherClass: Bool) throws {
       var before: Bool?
-      let backend = device.backend as? OpenCLBackend
+      let backend = device.backend.innermost as? OpenCLBackend
       if otherClass {
         guard let backend else { return }
         before = backend.setClass(!backend.isCPUClass)

@@ -140,6 +140,10 @@ extension CaseTests {
           var values: [UInt8] = try inner.scalars(out)
           values[index] ^= 1
           try inner.upload(values, to: out)
+        case .float16, .bfloat16:
+          var values: [Float] = try inner.scalars(out)
+          values[index] = values[index].isFinite ? values[index] + 1 : 7
+          try inner.upload(halves: values, to: out)
         }
         count.add(1, ordering: .relaxed)
       }

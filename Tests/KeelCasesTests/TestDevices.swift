@@ -28,7 +28,7 @@ enum TestDevices {
     return devices
   }()
 
-  static let openCL = all.filter { $0.backend is OpenCLBackend }
+  static let openCL = all.filter { $0.backend.innermost is OpenCLBackend }
 
   /// Set where a machine must have an OpenCL device, such as in continuous integration.
   static let requiresOpenCL: Bool = {

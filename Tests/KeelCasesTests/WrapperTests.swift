@@ -64,6 +64,11 @@ extension CaseTests {
           var numbers: [UInt8] = try inner.scalars(out)
           numbers[last] ^= 1
           try inner.upload(numbers, to: out)
+        case .float16, .bfloat16:
+          var numbers: [Float] = try inner.scalars(out)
+          let largest = numbers.reduce(Float(0.1)) { $1.isFinite ? max($0, abs($1)) : $0 }
+          numbers[last] = numbers[last].isFinite ? numbers[last] + 0.1 * largest : 7
+          try inner.upload(halves: numbers, to: out)
         }
       }
     }

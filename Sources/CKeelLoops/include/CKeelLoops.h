@@ -116,6 +116,13 @@ void keel_argmax(
 void keel_fill32(uint32_t *out, size_t count, uint32_t value);
 
 /// Copies outer rows [begin, end) of the pattern; the last two extents are copied as one tile.
+/// y[i] = x[i] for i in begin ..< end: exact to float32; to 16 bits rounded to nearest even, a NaN
+/// to the quiet NaN of its sign.
+void keel_float16_to_float32(const uint16_t *x, float *y, size_t begin, size_t end);
+void keel_bfloat16_to_float32(const uint16_t *x, float *y, size_t begin, size_t end);
+void keel_float32_to_float16(const float *x, uint16_t *y, size_t begin, size_t end);
+void keel_float32_to_bfloat16(const float *x, uint16_t *y, size_t begin, size_t end);
+
 struct keel_strided_copy {
   size_t rank;
   size_t extents[KEEL_MAXIMUM_RANK];
@@ -123,6 +130,9 @@ struct keel_strided_copy {
 };
 void keel_strided_copy4(
     const struct keel_strided_copy *plan, const uint32_t *source, uint32_t *destination,
+    size_t begin, size_t end);
+void keel_strided_copy2(
+    const struct keel_strided_copy *plan, const uint16_t *source, uint16_t *destination,
     size_t begin, size_t end);
 void keel_strided_copy1(
     const struct keel_strided_copy *plan, const uint8_t *source, uint8_t *destination,

@@ -32,7 +32,7 @@ extension Tensor {
     let (x, scale, shift, backend) = (value.asRows, gamma.value, beta.value, backend)
     let mean = try compute(on: device, [channels]) { _ in }
     let inverseDeviation = try compute(on: device, [channels]) { _ in }
-    let y = try compute(on: device, shape) { (y) throws(DeviceError) in
+    let y = try compute(on: device, shape, dtype) { (y) throws(DeviceError) in
       try backend.batchNormalization(
         x, gamma: scale, beta: shift, epsilon: epsilon, fused, momentum: momentum,
         runningMean: runningMean.value, runningVariance: runningVariance.value, into: y.asRows,
@@ -67,7 +67,7 @@ extension Tensor {
     let fused = activation.isFusable ? activation : .identity
     let (x, scale, shift, backend) = (value.asRows, gamma.value, beta.value, backend)
     let (center, spread) = (mean.value, variance.value)
-    let y = try compute(on: device, shape) { (y) throws(DeviceError) in
+    let y = try compute(on: device, shape, dtype) { (y) throws(DeviceError) in
       try backend.batchNormalizationInference(
         x, gamma: scale, beta: shift, mean: center, variance: spread, epsilon: epsilon, fused,
         into: y.asRows)

@@ -34,7 +34,7 @@ extension Tensor {
     let fused = activation.isFusable ? activation : .identity
     let (x, w, backend) = (value, filter.value, backend)
     let epilogue = Epilogue(bias: bias?.value, activation: fused)
-    let y = try compute(on: device, geometry.outputShape) { (y) throws(DeviceError) in
+    let y = try compute(on: device, geometry.outputShape, dtype) { (y) throws(DeviceError) in
       try backend.convolution2D(x, filter: w, geometry, epilogue, into: y)
     }
     let inputs = [self, filter] + (bias.map { [$0] } ?? [])

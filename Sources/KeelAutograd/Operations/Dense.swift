@@ -38,7 +38,7 @@ extension Tensor {
     let fused = activation.isFusable ? activation : .identity
     let (x, w, backend) = (value, weight.value, backend)
     let epilogue = Epilogue(bias: bias?.value, activation: fused)
-    let y = try compute(on: device, result) { (y) throws(DeviceError) in
+    let y = try compute(on: device, result, dtype) { (y) throws(DeviceError) in
       try backend.matmul(x, w, geometry, epilogue, into: y)
     }
     let inputs = [self, weight] + (bias.map { [$0] } ?? [])

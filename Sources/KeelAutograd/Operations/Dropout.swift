@@ -13,7 +13,7 @@ extension Tensor {
     try requireWords(shape, "dropout")
     if rate == 0 { return self }
     let (x, backend) = (value, backend)
-    return try record(.dropout, [self], shape: shape) { (y) throws(DeviceError) in
+    return try record(.dropout, [self], shape: shape, dtype: dtype) { (y) throws(DeviceError) in
       try backend.dropout(x, rate: rate, key, into: y)
     } pullback: { (dy, dx) throws(DeviceError) in
       if let destination = dx[0] { try backend.dropout(dy, rate: rate, key, into: destination) }

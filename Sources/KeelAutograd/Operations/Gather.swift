@@ -20,7 +20,8 @@ extension Tensor {
     let result = try usableShape(before + indices.shape.extents + after, "gather")
     let (outer, extent, inner) = (before.reduce(1, *), shape[axis], after.reduce(1, *))
     let (x, positions, backend) = (value, indices.value, backend)
-    return try record(.gather, [self, indices], shape: result) { (y) throws(DeviceError) in
+    return try record(.gather, [self, indices], shape: result, dtype: dtype) {
+      (y) throws(DeviceError) in
       if extent == 0 {
         try backend.fill(y, with: 0)
       } else {

@@ -37,8 +37,10 @@ extension Tensor {
       batch: sequence.batch, steps: sequence.steps, features: sequence.features,
       units: sequence.units, isReversed: reversed)
     var kept: LSTMStates?
-    let y = try compute(on: device, sequence.result) { (y) throws(DeviceError) in
-      let states = try LSTMStates(geometry, sequence.backend)
+    let dtype = dtype
+    let y = try compute(on: device, sequence.result, dtype) { (y) throws(DeviceError) in
+      // Kept like the result: what goes from step to step inside the operation is float32.
+      let states = try LSTMStates(geometry, dtype, sequence.backend)
       try sequence.backend.lstm(
         sequence.x, inputWeight: sequence.inputWeight, recurrentWeight: sequence.recurrentWeight,
         bias: sequence.bias, geometry, into: y, states: states)
@@ -61,12 +63,14 @@ extension Tensor {
 }
 
 extension LSTMStates {
-  fileprivate init(_ geometry: LSTMGeometry, _ backend: any Backend) throws(DeviceError) {
+  fileprivate init(
+    _ geometry: LSTMGeometry, _ dtype: DType, _ backend: any Backend
+  ) throws(DeviceError) {
     let (batch, steps, units) = (geometry.batch, geometry.steps, geometry.units)
     self.init(
-      gates: try backend.newArray([batch, steps, 4 * units]),
-      cells: try backend.newArray([batch, steps, units]),
-      before: try backend.newArray([batch, steps, units]))
+      gates: try backend.newArray([batch, steps, 4 * units], dtype),
+      cells: try backend.newArray([batch, steps, units], dtype),
+      before: try backend.newArray([batch, steps, units], dtype))
   }
 }
 

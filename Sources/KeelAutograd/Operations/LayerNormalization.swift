@@ -26,7 +26,7 @@ extension Tensor {
     let (x, scale, shift, backend) = (value.asRows, gamma.value, beta.value, backend)
     let mean = try compute(on: device, [x.shape[0]]) { _ in }
     let inverseDeviation = try compute(on: device, [x.shape[0]]) { _ in }
-    return try record(.layerNormalization, [self, gamma, beta], shape: shape) {
+    return try record(.layerNormalization, [self, gamma, beta], shape: shape, dtype: dtype) {
       (y) throws(DeviceError) in
       try backend.layerNormalization(
         x, gamma: scale, beta: shift, epsilon: epsilon, into: y.asRows, mean: mean,

@@ -16,7 +16,9 @@ extension Tensor {
   ) throws(TensorError) -> Tensor {
     let plan = try MatmulPlan(self, other, transposeLeft, transposeRight)
     let (a, b, backend) = (value, other.value, backend)
-    return try record(.matmul, [self, other], shape: plan.result) { (c) throws(DeviceError) in
+    let type = dtype == other.dtype ? dtype : .float32
+    return try record(.matmul, [self, other], shape: plan.result, dtype: type) {
+      (c) throws(DeviceError) in
       try backend.matmul(
         try plan.left.spread(a, backend), try plan.right.spread(b, backend), plan.geometry, .none,
         into: c)
@@ -47,7 +49,7 @@ private struct MatmulOperand {
   /// The operand as kernels want it: one matrix, or one for each batch.
   func spread(_ array: NDArray, _ backend: any Backend) throws(DeviceError) -> NDArray {
     guard isPartlyStretched else { return array }
-    let copy = try backend.newArray(spreadShape)
+    let copy = try backend.newArray(spreadShape, array.dtype)
     try backend.stridedCopy(
       array, StridedPattern(strides: shape.broadcastStrides(to: spreadShape)), into: copy,
       StridedPattern(dense: spreadShape), extents: spreadShape.extents)

@@ -39,7 +39,10 @@ func pointwise(
     default: .computed
     }
   }
-  return try record(.pointwise, inputs, shape: shape, links: links, method: operation) {
+  let type = storedType(inputs, shape)
+  return try record(
+    .pointwise, inputs, shape: shape, dtype: type, links: links, method: operation
+  ) {
     (y) throws(DeviceError) in
     try backend.pointwise(expression, values, into: y)
   } pullback: { (dy, dx) throws(DeviceError) in

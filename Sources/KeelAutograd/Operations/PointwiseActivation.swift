@@ -67,7 +67,7 @@ extension Tensor {
   }
 
   func activate(_ operation: String, _ activation: Activation) throws(TensorError) -> Tensor {
-    if activation == .identity, dtype == .float32 { return self }
+    if activation == .identity, dtype.isFloat { return self }
     return try pointwise(operation, activation.expression, [self])
   }
 }

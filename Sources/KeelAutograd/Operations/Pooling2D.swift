@@ -23,7 +23,7 @@ extension Tensor {
       got: "\(window.0)x\(window.1)")
     let (x, backend) = (value, backend)
     let indices = try compute(on: device, geometry.outputShape, .uint8) { _ in }
-    return try record(.pooling2D, [self], shape: geometry.outputShape) {
+    return try record(.pooling2D, [self], shape: geometry.outputShape, dtype: dtype) {
       (y) throws(DeviceError) in
       try backend.maxPooling2D(x, geometry, into: y, indices: indices)
     } pullback: { (dy, dx) throws(DeviceError) in
@@ -49,7 +49,7 @@ extension Tensor {
     let geometry = try Pooling2DGeometry.checked(
       "averagePooling2D", image: shape, window: window, stride: stride, padding: padding)
     let (x, backend) = (value, backend)
-    return try record(.pooling2D, [self], shape: geometry.outputShape) {
+    return try record(.pooling2D, [self], shape: geometry.outputShape, dtype: dtype) {
       (y) throws(DeviceError) in
       try backend.averagePooling2D(x, geometry, into: y)
     } pullback: { (dy, dx) throws(DeviceError) in

@@ -49,6 +49,12 @@ extension Tensor {
     try requireOneDevice("concatenate", tensors)
     let axis = try first.shape.resolve(axis: axis, "concatenate")
     var extents = first.shape.extents
+    // Numbers of different precision meet in float32.
+    if tensors.contains(where: { $0.dtype != first.dtype }), tensors.allSatisfy(\.dtype.isFloat) {
+      var wide: [Tensor] = []
+      for tensor in tensors { wide.append(try tensor.cast(to: .float32)) }
+      return try concatenate(wide, axis: axis)
+    }
     for tensor in tensors.dropFirst() {
       guard tensor.dtype == first.dtype else {
         throw .shape(

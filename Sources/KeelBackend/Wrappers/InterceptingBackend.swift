@@ -36,6 +36,9 @@ extension InterceptingBackend {
     try inner.setProductPrecision(precision)
   }
   package func resetPeakBytes() { inner.resetPeakBytes() }
+  package func takesHalf(
+    _ operation: OperationName, method: String, inputs: [NDArray], outputs: [NDArray]
+  ) -> Bool { inner.takesHalf(operation, method: method, inputs: inputs, outputs: outputs) }
 
   package func allocate(_ shape: Shape, _ dtype: DType) throws(DeviceError) -> NDArray {
     try inner.allocate(shape, dtype)
@@ -63,6 +66,13 @@ extension InterceptingBackend {
     try intercept(.pointwise, method: #function, inputs: inputs, outputs: [out]) {
       (device, inputs, outputs) throws(DeviceError) in
       try device.pointwise(expression, inputs, into: outputs[0])
+    }
+  }
+
+  package func convert(_ x: NDArray, into out: NDArray) throws(DeviceError) {
+    try intercept(.convert, method: #function, inputs: [x], outputs: [out]) {
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.convert(inputs[0], into: outputs[0])
     }
   }
 

@@ -36,12 +36,18 @@ package final class ShadowBackend: InterceptingBackend {
     _ inner: any Backend, reference: any Backend, every: Int, policy: ShadowPolicy = .report,
     seed: UInt64 = 0, onFinding: @escaping @Sendable (ShadowFinding) -> Void = { _ in }
   ) {
-    self.inner = inner
-    self.reference = reference
+    self.inner = HalfStorageBackend.inside(inner)
+    self.reference = HalfStorageBackend.inside(reference)
     self.policy = policy
     self.onFinding = onFinding
     state = Mutex(State(schedule: ShadowSchedule(every: every, seed: seed)))
   }
+
+  /// Nothing but conversions: what else has 16-bit arrays is made in float32, with the same bits,
+  /// so that what is compared has float32's accuracy.
+  package func takesHalf(
+    _ operation: OperationName, method: String, inputs: [NDArray], outputs: [NDArray]
+  ) -> Bool { operation == .convert }
 
   /// What was seen so far.
   package var report: ShadowReport { state.withLock { $0.report } }

@@ -37,6 +37,8 @@ struct ShadowComparison {
         }
       case .int32: try compareExactly(output, device, right, value, as: Int32.self)
       case .uint8: try compareExactly(output, device, right, value, as: UInt8.self)
+      case .float16, .bfloat16:
+        try compareExactly(output, device, right.bytes, value.bytes, as: UInt8.self)
       }
     }
     guard suspects.contains(where: { !$0.indices.isEmpty }) else { return }

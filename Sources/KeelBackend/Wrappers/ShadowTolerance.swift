@@ -53,7 +53,8 @@ final class ShadowTolerance: InterceptingBackend, @unchecked Sendable {
 
   static func measure(_ operation: OperationName, _ method: String) -> Measure {
     switch operation {
-    case .argmax, .fill, .stridedCopy, .oneHot, .random, .dropout, .stepControl, .gradientNoise:
+    case .convert, .argmax, .fill, .stridedCopy, .oneHot, .random, .dropout, .stepControl,
+      .gradientNoise:
       .bits
     case .pooling2D: method == "maxPooling2D" ? .bits : .output
     case .gather: method == "gather" ? .bits : .output
@@ -227,17 +228,20 @@ final class ShadowTolerance: InterceptingBackend, @unchecked Sendable {
   func elements(_ array: NDArray, _ indices: [Int]) throws(DeviceError) -> [Float] {
     switch array.dtype {
     case .float32:
-      try inner.withElements(array) { (values: UnsafeBufferPointer<Float>) in
+      return try inner.withElements(array) { (values: UnsafeBufferPointer<Float>) in
         indices.map { values[$0] }
       }
     case .int32:
-      try inner.withElements(array) { (values: UnsafeBufferPointer<Int32>) in
+      return try inner.withElements(array) { (values: UnsafeBufferPointer<Int32>) in
         indices.map { Float(values[$0]) }
       }
     case .uint8:
-      try inner.withElements(array) { (values: UnsafeBufferPointer<UInt8>) in
+      return try inner.withElements(array) { (values: UnsafeBufferPointer<UInt8>) in
         indices.map { Float(values[$0]) }
       }
+    case .float16, .bfloat16:
+      let values: [Float] = try inner.scalars(array)
+      return indices.map { values[$0] }
     }
   }
 

@@ -58,9 +58,10 @@ package final class KernelSource: Sendable {
     }
   }
 
-  /// Texts that come after the prelude in front of programs that call one of their functions.
+  /// Texts that come after the prelude in front of programs that use what they define.
   private static let preludes = [
     (function: "keel_philox", name: "prelude_random"),
+    (function: "keel_stored", name: "prelude_half"),
     (function: "keel_tile_multiply", name: "prelude_tiles"),
   ]
 

@@ -98,6 +98,8 @@ extension DType {
     case .float32: "F32"
     case .int32: "I32"
     case .uint8: "U8"
+    case .float16: "F16"
+    case .bfloat16: "BF16"
     }
   }
 }
