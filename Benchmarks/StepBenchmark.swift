@@ -56,10 +56,18 @@ package struct StepBenchmark: Sendable {
   /// Examples per step.
   package let batch: Int
   package let defence: Defence
+  /// Whether activations and working weights are kept in bfloat16.
+  package let isHalf: Bool
 
-  /// Such as `step/digits_batch128` or `step/resnet18_batch64_bare`.
+  init(network: Network, batch: Int, defence: Defence, isHalf: Bool = false) {
+    (self.network, self.batch, self.defence, self.isHalf) = (network, batch, defence, isHalf)
+  }
+
+  /// Such as `step/digits_batch128`, `step/resnet18_batch64_bare` or
+  /// `step/digits_batch512_bfloat16`.
   package var id: String {
     "step/\(network.rawValue)_batch\(batch)" + (defence == .bare ? "_bare" : "")
+      + (isHalf ? "_bfloat16" : "")
   }
 
   /// The steps that are compared with other libraries, and what clipping costs.
@@ -74,6 +82,9 @@ package struct StepBenchmark: Sendable {
       StepBenchmark(network: .densenet, batch: 32, defence: .clipped),
       StepBenchmark(network: .resnet18, batch: 64, defence: .bare),
       StepBenchmark(network: .resnet18, batch: 64, defence: .clipped),
+      StepBenchmark(network: .digitsNorm, batch: 512, defence: .clipped, isHalf: true),
+      StepBenchmark(network: .digits, batch: 512, defence: .clipped, isHalf: true),
+      StepBenchmark(network: .resnet18, batch: 64, defence: .clipped, isHalf: true),
     ]
 
   package func measure(on device: Device, effort: Effort) throws(TensorError) -> BenchmarkResult {
@@ -95,7 +106,9 @@ package struct StepBenchmark: Sendable {
 
   /// A function that makes one step.
   package func step(on device: Device) throws(TensorError) -> () throws(TensorError) -> Void {
-    let model = try Model(network.layers, input: network.input, device: device, seed: 1)
+    let model = try Model(
+      network.layers, input: network.input, device: device, seed: 1,
+      precision: isHalf ? .bfloat16 : .float32)
     let update = try update(of: model)
     let images = try Tensor.random(
       .uniform(low: 0, high: 1), shape: Shape([batch] + network.input.extents),

@@ -158,7 +158,8 @@ enum InitializationMethod: Hashable {
     case .mup:
       let recipe = try base(of: network, classes: train.classCount)
       let base = try Model(
-        recipe, input: model.inputShape, device: model.device, seed: model.seed)
+        recipe, input: model.inputShape, device: model.device, seed: model.seed,
+        precision: model.precision)
       return text(try model.initializeMuP(base: base, for: optimizer))
     case .gradInit(let gamma):
       let (inputs, labels) = try examples(batch, of: train, for: model)

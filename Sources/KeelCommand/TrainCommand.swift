@@ -17,6 +17,7 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup var products: ProductPrecisionOption
   @OptionGroup var data: DataOptions
   @OptionGroup var network: NetworkOptions
+  @OptionGroup var precision: PrecisionOptions
   @OptionGroup var firstValues: InitializationOptions
   @OptionGroup var descent: OptimizerOptions
   @OptionGroup var changes: AugmentationOptions

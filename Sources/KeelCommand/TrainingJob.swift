@@ -32,7 +32,9 @@ struct TrainingJob {
       print("data: \(source.description), \(train.count) to train, \(test.count) to test")
     }
     let recipe = command.network.recipe(classes: train.classCount)
-    let model = try Model(recipe, input: train.exampleShape, device: device, seed: command.seed)
+    let model = try Model(
+      recipe, input: train.exampleShape, device: device, seed: command.seed,
+      precision: command.precision.chosen)
     if let initializer = try command.network.chosenInitializer {
       try model.initialize(initializer)
     }
@@ -43,6 +45,7 @@ struct TrainingJob {
       if !quietly { print(done) }
     }
     var stability = try command.stability.chosen
+    stability.lossScale = command.precision.chosenLossScale
     try command.techniques.add(to: &stability)
     trainer = try model.compile(
       optimizer: command.descent.chosen, loss: command.network.loss,

@@ -59,13 +59,27 @@ public struct Pass {
     self.step = step
   }
 
-  /// The values of a parameter: differentiated by in training unless it is frozen.
+  /// The values of a parameter: differentiated by in training unless it is frozen. Weights are in
+  /// the model's ``Precision``.
   public subscript(parameter: Parameter?) -> Tensor {
     get throws(TensorError) {
-      guard let parameter else { throw Pass.notBuilt("parameter") }
-      guard let place = parameter.place else { throw Pass.notBuilt(parameter.name) }
-      return isTraining && parameter.isTrainable ? place.tracked : place.detached
+      let (place, isTracked) = try self.place(of: parameter)
+      return isTracked ? place.working.tracked : place.working.detached
     }
+  }
+
+  /// The same in float32, whatever the model's precision.
+  func exact(_ parameter: Parameter?) throws(TensorError) -> Tensor {
+    let (place, isTracked) = try self.place(of: parameter)
+    return isTracked ? place.tracked : place.detached
+  }
+
+  private func place(
+    of parameter: Parameter?
+  ) throws(TensorError) -> (place: Parameter.Place, isTracked: Bool) {
+    guard let parameter else { throw Pass.notBuilt("parameter") }
+    guard let place = parameter.place else { throw Pass.notBuilt(parameter.name) }
+    return (place, isTraining && parameter.isTrainable)
   }
 
   /// The values of a state.

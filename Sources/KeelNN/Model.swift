@@ -19,6 +19,8 @@ public final class Model {
   public let device: Device
   /// The seed of its first values and of its dropout.
   public let seed: UInt64
+  /// The type of its activations and of the weights that it computes with.
+  public let precision: Precision
   /// The recipe it was made from, if it was.
   public let recipe: ModelRecipe?
   /// All parameters, in the order of declaration.
@@ -47,24 +49,32 @@ public final class Model {
   /// Builds a network for inputs of the given shape (without the batch axis) and gives its
   /// parameters their first values: the same bits on every device for the same seed.
   ///
+  /// - Parameter precision: the type in which activations are kept, and weights as far as the
+  ///   network computes with them.
   /// - Throws: ``TensorError`` when the layers do not fit together or memory is short.
   public convenience init(
-    _ network: any Layer, input: Shape, device: Device, seed: UInt64 = 0
+    _ network: any Layer, input: Shape, device: Device, seed: UInt64 = 0,
+    precision: Precision = .float32
   ) throws(TensorError) {
-    try self.init(network, recipe: nil, input: input, device: device, seed: seed)
+    try self.init(
+      network, recipe: nil, input: input, device: device, seed: seed, precision: precision)
   }
 
   /// Builds a network that can be rebuilt from its description.
   ///
   /// - Throws: as the other initializer.
   public convenience init(
-    _ recipe: ModelRecipe, input: Shape, device: Device, seed: UInt64 = 0
+    _ recipe: ModelRecipe, input: Shape, device: Device, seed: UInt64 = 0,
+    precision: Precision = .float32
   ) throws(TensorError) {
-    try self.init(recipe.network, recipe: recipe, input: input, device: device, seed: seed)
+    try self.init(
+      recipe.network, recipe: recipe, input: input, device: device, seed: seed,
+      precision: precision)
   }
 
   private init(
-    _ network: any Layer, recipe: ModelRecipe?, input: Shape, device: Device, seed: UInt64
+    _ network: any Layer, recipe: ModelRecipe?, input: Shape, device: Device, seed: UInt64,
+    precision: Precision
   ) throws(TensorError) {
     try requireUsable(input, "model")
     let declarations = LayerDeclarations()
@@ -83,12 +93,14 @@ public final class Model {
     self.recipe = recipe
     self.device = device
     self.seed = seed
+    self.precision = precision
     inputShape = input
     parameters = declarations.parameters
     states = declarations.states
     layers = declarations.rows
     residualBranches = declarations.residualBranches
-    arena = try ParameterArena(parameters, states: states, device: device, seed: seed)
+    arena = try ParameterArena(
+      parameters, states: states, device: device, seed: seed, precision: precision)
     var leaves: [ObjectIdentifier: Parameter] = [:]
     for parameter in parameters {
       if let place = parameter.place { leaves[ObjectIdentifier(place.tracked)] = parameter }
@@ -114,7 +126,11 @@ public final class Model {
         ShapeError("model", requires: "inputs of batch x \(inputShape)", got: x.shape))
     }
     OperationTrace.observer?.met(x, as: "the input batch")
-    return try network(x, pass)
+    guard precision.dtype.isHalf else { return try network(x, pass) }
+    // Whoever changed the parameters since: the network computes with what they are now.
+    try arena.refreshHalves()
+    let input = x.dtype.isFloat ? try x.cast(to: precision.dtype) : x
+    return try network(input, pass).cast(to: .float32)
   }
 
   /// The number of the last training pass; 0 before the first.

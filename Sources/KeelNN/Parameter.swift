@@ -35,6 +35,9 @@ public final class Parameter {
     package let tracked: Tensor
     /// The same memory, without a gradient.
     package let detached: Tensor
+    /// Both of what the network computes with: the 16-bit copy where the model keeps one of this
+    /// parameter, whose gradient is that of ``tracked``; else the same tensors.
+    package let working: (tracked: Tensor, detached: Tensor)
     /// The slice of the gradient buffer.
     package let gradient: NDArray
     /// The standard deviation of the first values.

@@ -15,6 +15,8 @@ package final class ParameterArena {
   package let states: NDArray
   /// The states as they were before the forward pass of the step at work; nil where there are none.
   package private(set) var statesBefore: NDArray?
+  /// The parameters in 16 bits, at the same places; nil where the model computes with float32.
+  package let halves: NDArray?
   /// The learning-rate scale and the decay scale of each block.
   package let scales: NDArray
   private let backend: any Backend
@@ -25,24 +27,30 @@ package final class ParameterArena {
 
   /// Places parameters and states, and gives all of them their first values.
   init(
-    _ parameters: [Parameter], states: [StateBuffer], device: Device, seed: UInt64
+    _ parameters: [Parameter], states: [StateBuffer], device: Device, seed: UInt64,
+    precision: Precision
   ) throws(TensorError) {
     backend = device.backend
     hasStates = !states.isEmpty
-    let offsets = ParameterArena.offsets(parameters.map(\.shape.count))
+    // Slices of the 16-bit copy must start aligned too: its elements are half as large.
+    let blocks = precision.dtype.isHalf ? 2 : 1
+    let offsets = ParameterArena.offsets(parameters.map(\.shape.count), blocks: blocks)
     let stateOffsets = ParameterArena.offsets(states.map(\.shape.count))
     // Asked of the device before the host makes the values: a mistaken width must not take the
     // memory of the machine.
     let backend = backend
-    let (flat, gradients) = try onDevice { () throws(DeviceError) in
+    let (flat, gradients, halves) = try onDevice { () throws(DeviceError) in
       try ParameterArena.requireRoom(offsets.total, on: backend)
       return (
         try backend.allocate(Shape([offsets.total]), .float32),
-        try backend.allocate(Shape([offsets.total]), .float32)
+        try backend.allocate(Shape([offsets.total]), .float32),
+        precision.dtype.isHalf
+          ? try backend.allocate(Shape([offsets.total]), precision.dtype) : nil
       )
     }
     self.parameters = flat
     self.gradients = gradients
+    self.halves = halves
     var values = [Float](repeating: 0, count: offsets.total)
     var deviations: [Double] = []
     for (parameter, start) in zip(parameters, offsets.starts) {
@@ -66,10 +74,18 @@ package final class ParameterArena {
     }
     for (number, parameter) in parameters.enumerated() {
       let value = self.parameters.view(offset: offsets.starts[number], shape: parameter.shape)
+      let tracked = Tensor(value: value, device: device, requiresGradient: true)
+      let detached = Tensor(value: value, device: device, requiresGradient: false)
+      // Biases and what normalisations scale by are few and stay exact.
+      let half =
+        parameter.shape.rank < 2
+        ? nil
+        : halves.map {
+          $0.view(offset: offsets.starts[number], shape: parameter.shape)
+        }
       parameter.place = Parameter.Place(
-        offset: offsets.starts[number],
-        tracked: Tensor(value: value, device: device, requiresGradient: true),
-        detached: Tensor(value: value, device: device, requiresGradient: false),
+        offset: offsets.starts[number], tracked: tracked, detached: detached,
+        working: half.map { (tracked.standIn($0), detached.standIn($0)) } ?? (tracked, detached),
         gradient: gradients.view(offset: offsets.starts[number], shape: parameter.shape),
         firstDeviation: deviations[number])
     }
@@ -90,15 +106,23 @@ package final class ParameterArena {
     throw .outOfMemory(requested: overflows ? .max : bytes, available: available)
   }
 
-  /// Where slices of the given counts start, and the count of the whole buffer (at least a block).
-  private static func offsets(_ counts: [Int]) -> (starts: [Int], total: Int) {
+  /// Where slices of the given counts start, each at a multiple of so many blocks, and the count of
+  /// the whole buffer (at least a block).
+  private static func offsets(_ counts: [Int], blocks: Int = 1) -> (starts: [Int], total: Int) {
+    let unit = blocks * ArenaBlock.count
     var starts: [Int] = []
     var next = 0
     for count in counts {
       starts.append(next)
-      next += (count + ArenaBlock.count - 1) / ArenaBlock.count * ArenaBlock.count
+      next += (count + unit - 1) / unit * unit
     }
-    return (starts, max(next, ArenaBlock.count))
+    return (starts, max(next, unit))
+  }
+
+  /// Brings the 16-bit copy up to date, in one launch.
+  func refreshHalves() throws(TensorError) {
+    guard let halves else { return }
+    try onDevice { () throws(DeviceError) in try backend.convert(parameters, into: halves) }
   }
 
   /// Uploads the scales: that of the learning rate, 0 for frozen parameters; decay only where it

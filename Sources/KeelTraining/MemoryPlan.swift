@@ -6,7 +6,7 @@ import KeelStability
 
 /// The memory that a training step takes on its device, in bytes by what it holds.
 public struct MemoryPlan: Sendable, Hashable {
-  /// Weights.
+  /// Weights, and their 16-bit copy where the model has one.
   public var parameters: Int
   /// Their gradients.
   public var gradients: Int
@@ -42,6 +42,7 @@ extension Trainer {
     }
     let first = loader.batch(at: BatchPosition(epoch: 0))
     let (arena, device) = (model.arena, model.device)
+    let weights = arena.parameters.byteCount + (arena.halves?.byteCount ?? 0)
     let moments = updater.moments.reduce(0) { $0 + $1.byteCount }
     return try training { () throws(TensorError) in
       let statistics: [Float] = try onDevice { () throws(DeviceError) in
@@ -57,11 +58,11 @@ extension Trainer {
         try device.synchronize()
       }
       let known =
-        arena.parameters.byteCount + arena.gradients.byteCount + moments
+        weights + arena.gradients.byteCount + moments
         + arena.scales.byteCount + arena.states.byteCount
       let peak = device.counters.peakBytes
       return MemoryPlan(
-        parameters: arena.parameters.byteCount, gradients: arena.gradients.byteCount,
+        parameters: weights, gradients: arena.gradients.byteCount,
         optimizer: moments + arena.scales.byteCount, statistics: arena.states.byteCount,
         batch: batch, activations: max(0, peak - before - batch),
         other: max(0, before - known) + StepLog.byteCount(parameters: model.parameters.count))

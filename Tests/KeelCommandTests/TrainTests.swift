@@ -75,6 +75,42 @@ import Testing
     }
   }
 
+  @Test("--precision reaches the weights, the run and the plan, and a resumed run keeps it")
+  func obeysPrecision() throws {
+    let bench = Workbench()
+    var weights: Set<[UInt8]> = []
+    var plans: [Double] = []
+    let training = Workbench.training + ["--batch", "60", "--hidden", "64", "64", "64"]
+    for precision in ["float32", "bfloat16", "float16"] {
+      let options = training + ["--precision", precision]
+      let outcome = try bench.keel(options + ["--out", precision])
+      #expect(outcome.status == 0, "\(outcome.transcript)")
+      weights.insert(bench.bytes("\(precision)/checkpoint.safetensors"))
+      let run = bench.text("\(precision)/run.json")
+      #expect(run.contains("\"precision\" : \"\(precision)\""))
+      #expect(run.contains("\"lossScale\" : \(precision == "float16" ? 1024 : 1)"))
+      // Float16 got its loss scale: no warning.
+      #expect(!outcome.complaint.contains("float16-without-loss-scale"))
+      let evaluated = try bench.keel("evaluate", precision, "--device", "cpu")
+      #expect(evaluated.status == 0, "\(evaluated.transcript)")
+      let plan = try bench.keel(
+        options + ["--plan", "--train", "1000", "--batch", "1000", "--hidden"]
+          + [String](repeating: "256", count: 8))
+      let line = plan.output.split(separator: "\n").first { $0.hasPrefix("activations") }
+      plans.append(try #require(line?.split(separator: " ").last.flatMap { Double($0) }))
+    }
+    #expect(weights.count == 3)
+    #expect(plans[1] < plans[0] && plans[2] == plans[1])
+    expectRefusal(
+      try bench.keel(training + ["--precision", "half"]), status: 2,
+      saying: "no precision 'half'; there are: float32, float16, bfloat16")
+    expectRefusal(
+      try bench.keel(training + ["--loss-scale", "3"]), status: 2, saying: "a power of two")
+    expectRefusal(
+      try bench.keel("train", "--resume", "float16", "--precision", "bfloat16"), status: 2,
+      saying: "leave out --precision")
+  }
+
   @Test("--profile prints calls, time and bandwidth per operation")
   func profiles() throws {
     let bench = Workbench()

@@ -76,6 +76,21 @@ import Testing
     #expect(found(.zClip(), 1024) == [])
   }
 
+  @Test func float16WithoutLossScale() throws {
+    func found(_ precision: Precision, _ scale: Float) throws -> [Diagnostic] {
+      let model = try Model(
+        Models.mlp(hidden: [8], classes: 3), input: [6], device: .cpu, precision: precision)
+      return Lint.check(
+        model: model, loss: logits, optimizer: .adam(), stability: Stability(lossScale: scale))
+    }
+    expectOnly(
+      try found(.float16, 1), .warning, "float16-without-loss-scale", at: "stability",
+      saying: "become 0", "Stability(lossScale: 1024)")
+    #expect(try found(.float16, 1024) == [])
+    #expect(try found(.bfloat16, 1) == [])
+    #expect(try found(.float32, 1) == [])
+  }
+
   /// Article A: weights replaced by w * 0.1 + U(0, 1) * 0.1, the rate from an integer in 0 ... 100.
   @Test func allPositiveWeights() throws {
     let model = try Model(

@@ -87,10 +87,15 @@ package struct RecurrentLayer: Layer {
     return [input[0], units]
   }
 
-  /// The hidden state after each step.
+  /// The hidden state after each step, kept in the type of the input. What goes round from step to
+  /// step stays float32: its roundings would add up over time.
   package func callAsFunction(_ x: Tensor, _ pass: Pass) throws(TensorError) -> Tensor {
+    try states(x, pass).cast(to: x.dtype.isFloat ? x.dtype : .float32)
+  }
+
+  private func states(_ x: Tensor, _ pass: Pass) throws(TensorError) -> Tensor {
     let (weight, recurrent, shift) = (
-      try pass[inputWeight], try pass[recurrentWeight], try pass[bias]
+      try pass.exact(inputWeight), try pass.exact(recurrentWeight), try pass[bias]
     )
     let tap = pass.isTraining ? taps?.listen(to: path, steps: x.shape[1], on: x.device) : nil
     switch cell {

@@ -36,7 +36,9 @@ final class FirstCauseTrace {
     var sources: [ObjectIdentifier: FirstCause.Source] = [:]
     for parameter in model.parameters {
       guard let place = parameter.place else { continue }
-      for tensor in [place.tracked, place.detached] {
+      for tensor in [
+        place.tracked, place.detached, place.working.tracked, place.working.detached,
+      ] {
         sources[ObjectIdentifier(tensor)] = .parameter(name: parameter.name)
         named[ObjectIdentifier(tensor)] = (tensor, parameter.name)
       }

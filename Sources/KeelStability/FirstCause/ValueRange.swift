@@ -41,7 +41,7 @@ public struct ValueRange: Hashable, Sendable, Codable {
 
   /// Of an array on a device; integers are always finite and are not read.
   package init(_ array: NDArray, _ backend: any Backend) throws(DeviceError) {
-    guard array.dtype == .float32, array.count > 0 else {
+    guard array.dtype.isFloat, array.count > 0 else {
       self.init([], shape: array.shape)
       return
     }

@@ -4,7 +4,7 @@ import KeelNN
 /// Rules about the optimizer, the schedule and what keeps steps upright.
 extension LintSubject {
   func optionRules() -> [Diagnostic] {
-    refusedOptions() + clipBeforeUnscale() + allPositivePerturbation()
+    refusedOptions() + clipBeforeUnscale() + float16WithoutScale() + allPositivePerturbation()
   }
 
   /// What the trainer would refuse.
@@ -55,6 +55,18 @@ extension LintSubject {
           + "gradients that are still scaled; it is compared with unscaled ones and never acts",
         fixIt: "use \(Double(limit / scale).compact())")
     }
+  }
+
+  /// Gradients of a mean loss are often below what float16 can hold.
+  private func float16WithoutScale() -> [Diagnostic] {
+    guard model.precision == .float16, optimizer != nil, stability.lossScale <= 1 else { return [] }
+    return [
+      Diagnostic(
+        .warning, rule: "float16-without-loss-scale", place: "stability",
+        message: "float16 has no numbers between 0 and 6e-8: gradients on their way back become 0 "
+          + "there, and the weights behind them stop learning",
+        fixIt: "use Stability(lossScale: 1024), or precision .bfloat16")
+    ]
   }
 
   /// Noise of one sign makes all weights positive.

@@ -140,7 +140,7 @@ extension Model {
       let copy = try Model(
         ModelRecipe.mlp(
           hidden: scaled, classes: classes, activation: activation, dropout: dropout),
-        input: inputShape, device: device, seed: seed)
+        input: inputShape, device: device, seed: seed, precision: precision)
       if let initializer { try copy.initialize(initializer) }
       return copy
     }

@@ -72,7 +72,7 @@ final class ProbeMeter: LinearPartObserver, LayerInputObserver {
     depth = 0
     // A leaf: the gradient must flow on to the input of the first layer.
     let leaf =
-      batch.dtype == .float32
+      batch.dtype.isFloat
       ? Tensor(value: batch.value, device: batch.device, requiresGradient: true) : batch
     let output = try model(tap(leaf, whole, \.downstream), pass)
     whole.output.add(try output.scalars())
@@ -105,7 +105,7 @@ final class ProbeMeter: LinearPartObserver, LayerInputObserver {
 
   func layerEnded(_ layer: LayerVisit, output: Tensor) throws(TensorError) -> Tensor {
     depth -= 1
-    guard let record = record(layer.path), output.dtype == .float32 else { return output }
+    guard let record = record(layer.path), output.dtype.isFloat else { return output }
     record.output.add(try output.scalars())
     return try tap(output, record, \.upstream)
   }

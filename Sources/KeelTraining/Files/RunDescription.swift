@@ -11,6 +11,8 @@ public struct RunDescription: Hashable, Sendable, Codable {
   public var model: ModelRecipe?
   /// What the initialisation left, if it was not as the model's layers declare it.
   public var initialization: InitializationRecord?
+  /// The type of activations and working weights; nil in files of earlier versions: float32.
+  public var precision: Precision?
   /// The extents of one input.
   public var input: [Int]
   /// How many numbers the parameters have.
@@ -64,6 +66,7 @@ public struct RunDescription: Hashable, Sendable, Codable {
     let model = trainer.model
     self.model = model.recipe
     initialization = model.initializationRecord
+    precision = model.precision
     input = model.inputShape.extents
     parameters = model.parameterCount
     optimizer = trainer.updater.optimizer

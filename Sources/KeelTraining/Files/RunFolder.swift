@@ -124,7 +124,9 @@ public struct RunFolder: Sendable, Hashable {
         path: path, problem: "holds a model of one's own; compile it and restore the run into it")
     }
     let model = try training { () throws(TensorError) in
-      try Model(recipe, input: Shape(text.input), device: device, seed: text.seed)
+      try Model(
+        recipe, input: Shape(text.input), device: device, seed: text.seed,
+        precision: text.precision ?? .float32)
     }
     let trainer = try model.compile(
       optimizer: text.optimizer, loss: text.loss, metrics: text.metrics,

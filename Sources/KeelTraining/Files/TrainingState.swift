@@ -9,6 +9,8 @@ import KeelStability
 struct TrainingState: Codable {
   /// What is frozen, calibrated and folded.
   var modes: ModelModes
+  /// The model's precision; nil in files of earlier versions: float32.
+  var precision: Precision?
   var techniques: TechniqueState
   var skips: SkipCounts
   var plateau: PlateauReducer?
@@ -16,6 +18,7 @@ struct TrainingState: Codable {
 
   init(_ trainer: Trainer) throws(TrainingError) {
     modes = trainer.model.modes
+    precision = trainer.model.precision
     techniques = trainer.updater.techniques.state
     skips = try training { () throws(TensorError) in try trainer.updater.skipCounts() }
     plateau = trainer.plateau
@@ -48,6 +51,11 @@ struct TrainingState: Codable {
 
   /// Why a training cannot go on from here, or nil.
   func complaint(for trainer: Trainer) -> String? {
+    let (theirs, own) = (precision ?? .float32, trainer.model.precision)
+    if theirs != own {
+      return "was trained with precision \(theirs.rawValue), this model computes with "
+        + "\(own.rawValue): make the model with precision .\(theirs.rawValue)"
+    }
     if let problem = techniques.complaint(for: trainer.updater.techniques) { return problem }
     if let problem = trainer.model.complaint(about: modes) {
       return "is of another model: \(problem)"

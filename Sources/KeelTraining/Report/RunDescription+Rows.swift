@@ -22,6 +22,9 @@ extension RunDescription {
     if optimizer.weightDecay > 0 {
       rows.insert(["weight decay", "\(optimizer.weightDecay)"], at: 4)
     }
+    if let precision, precision != .float32 {
+      rows.insert(["precision", precision.rawValue], at: 3)
+    }
     if let text = firstValuesText { rows.insert(["first values", text], at: 3) }
     for (name, value) in data.sorted(by: { $0.key < $1.key }) { rows.append([name, value]) }
     return rows
