@@ -60,7 +60,7 @@ import Testing
     #expect(one("[2]", "[0,4]", 4).contains("needs 8 bytes"))
     #expect(one("[2]", "[4,12]", 12).contains("overlap or leave gaps"))
     #expect(one("[2]", "[8,0]", 8).contains("overlap or leave gaps"))
-    #expect(one("[2]", "[0,8]", dtype: "F16", 8).contains("'F16' is not supported"))
+    #expect(one("[2]", "[0,8]", dtype: "F64", 8).contains("'F64' is not supported"))
     #expect(one("[-2]", "[0,8]", 8).contains("impossible shape"))
     #expect(one("[4611686018427387904,4]", "[0,8]", 8).contains("impossible shape"))
     #expect(one("[1,1,1,1,1,1,1,1,1]", "[0,4]", 4).contains("impossible shape"))
