@@ -27,8 +27,11 @@ extension OpenCLBackend: RandomBackend {
 }
 
 extension RandomKey {
+  /// Seed and step as an argument of a kernel.
+  var seedAndStep: SeedAndStep { SeedAndStep(key: self) }
+
   /// The low and high halves of the seed, then of the step.
-  var seedAndStep: SIMD4<UInt32> {
+  var halves: SIMD4<UInt32> {
     SIMD4(
       philoxKey.x, philoxKey.y, UInt32(truncatingIfNeeded: step),
       UInt32(truncatingIfNeeded: step >> 32))

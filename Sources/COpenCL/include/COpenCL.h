@@ -18,6 +18,7 @@
   FUNCTION(clReleaseCommandQueue) \
   FUNCTION(clCreateBuffer) \
   FUNCTION(clCreateSubBuffer) \
+  FUNCTION(clRetainMemObject) \
   FUNCTION(clReleaseMemObject) \
   FUNCTION(clCreateProgramWithSource) \
   FUNCTION(clCreateProgramWithBinary) \

@@ -24,6 +24,7 @@ package final class OpenCLBackend: @unchecked Sendable {
   var blockingReads = 0
   var unflushed = 0
   var record: OpenCLRecord?
+  var recording: OpenCLRecording?
   var product = TileProduct.multiplyAdd
   var pointwiseKernels: [PointwiseKernelKey: KernelSource] = [:]
   private var classOverride: Bool?

@@ -25,13 +25,25 @@ extension OpenCLBackend {
     // Setting arguments and enqueueing is one step.
     lock.lock()
     defer { lock.unlock() }
-    let kernel = try programs.kernel(function, source, options)
-    var setter = KernelArguments(library, kernel: kernel.handle)
+    let known = try programs.kernel(function, source, options)
+    guard let recording else {
+      var setter = KernelArguments(library, kernel: known.handle)
+      repeat try (each arguments).bind(to: &setter)
+      return try enqueue(known, grid)
+    }
+    let notes = OpenCLArgumentNotes(recording, known)
+    // What may be started again needs a kernel object that keeps these arguments.
+    let twin = recording.keepsLaunches ? try programs.twin(of: known) : nil
+    let kernel = twin ?? known
+    let memory = twin.map { OpenCLKeptMemory(library, kernel: $0.handle) }
+    var setter = KernelArguments(library, kernel: kernel.handle, notes: notes)
     repeat try (each arguments).bind(to: &setter)
+    memory?.keep(notes)
     try enqueue(kernel, grid)
+    recording.add(kernel, grid, notes, memory)
   }
 
-  private func enqueue(_ kernel: OpenCLPrograms.Kernel, _ grid: Grid) throws(DeviceError) {
+  func enqueue(_ kernel: OpenCLPrograms.Kernel, _ grid: Grid) throws(DeviceError) {
     var status = enqueueOnce(kernel, grid)
     if OpenCLStatus.isOutOfMemory(status) {
       // Buffers may get their memory only now: give back what is idle and try once more.

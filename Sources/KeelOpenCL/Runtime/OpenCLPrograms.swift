@@ -91,6 +91,15 @@ final class OpenCLPrograms {
     return kernel
   }
 
+  /// The same kernel as an object with arguments of its own, which the caller releases.
+  func twin(of kernel: Kernel) throws(DeviceError) -> Kernel {
+    let api = library.api
+    let handle = try make("clCreateKernel") {
+      api.clCreateKernel(kernel.program.handle, kernel.function, &$0)
+    }
+    return Kernel(handle: handle, function: kernel.function, program: kernel.program)
+  }
+
   /// Remembers that a kernel ran with a local size: PoCL then holds code for it that the binary
   /// on disk may lack.
   func note(_ kernel: Kernel, local: SIMD3<Int>) {

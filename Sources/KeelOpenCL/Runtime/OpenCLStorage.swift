@@ -6,6 +6,10 @@ internal import KeelBackend
 final class OpenCLStorage: Storage, @unchecked Sendable {
   let byteCount: Int
   let buffer: OpaquePointer
+  /// The run of a capture that made it, if one did.
+  let slot: OpenCLCaptureSlot?
+  /// Where it lies in a buffer of many arrays; nil if the buffer is its own.
+  private let place: Place?
   private let pool: OpenCLMemoryPool
   // Safe: only touched under the pool's lock.
   private var parts: [Part: OpaquePointer] = [:]
@@ -15,15 +19,35 @@ final class OpenCLStorage: Storage, @unchecked Sendable {
     let count: Int
   }
 
-  init(buffer: OpaquePointer, byteCount: Int, pool: OpenCLMemoryPool) {
+  /// A part of a buffer of many arrays.
+  struct Place {
+    let whole: OpaquePointer
+    let offset: Int
+  }
+
+  /// - Parameter buffer: its own, or the part of another one that `place` tells.
+  init(
+    buffer: OpaquePointer, byteCount: Int, pool: OpenCLMemoryPool, slot: OpenCLCaptureSlot?,
+    place: Place? = nil
+  ) {
     self.buffer = buffer
     self.byteCount = byteCount
     self.pool = pool
+    self.slot = slot
+    self.place = place
   }
 
   deinit {
     for part in parts.values { _ = pool.library.api.clReleaseMemObject(part) }
-    pool.recycle(buffer, byteCount)
+    if place == nil {
+      pool.recycle(buffer, byteCount)
+    } else {
+      _ = pool.library.api.clReleaseMemObject(buffer)
+    }
+    guard let slot else { return }
+    pool.lock.lock()
+    defer { pool.lock.unlock() }
+    slot.recording.released(slot.number)
   }
 
   static func of(_ array: NDArray) -> OpenCLStorage {
@@ -44,14 +68,9 @@ final class OpenCLStorage: Storage, @unchecked Sendable {
     defer { pool.lock.unlock() }
     let key = Part(offset: offset, count: count)
     if let known = parts[key] { return known }
-    var region = cl_buffer_region(origin: offset, size: count)
-    let api = pool.library.api
-    let made = try make("clCreateSubBuffer") { status in
-      api.clCreateSubBuffer(
-        buffer, cl_mem_flags(CL_MEM_READ_WRITE),
-        cl_buffer_create_type(CL_BUFFER_CREATE_TYPE_REGION),
-        &region, &status)
-    }
+    // A part of a part has to be made of the whole.
+    let made = try pool.part(
+      of: place?.whole ?? buffer, offset: (place?.offset ?? 0) + offset, count: count)
     parts[key] = made
     return made
   }
@@ -75,6 +94,13 @@ final class OpenCLMemoryPool: @unchecked Sendable {
   private(set) var liveBytes = 0
   private(set) var peakBytes = 0
   private(set) var allocations = 0
+  /// Who notes the arrays that are made, and gives some of them their memory.
+  var recording: OpenCLRecording?
+  private var spaces: [Space] = []
+
+  private struct Space {
+    weak var space: OpenCLCaptureSpace?
+  }
 
   init(
     _ library: OpenCLLibrary, context: OpaquePointer, limits: OpenCLLimits, lock: OpenCLLock
@@ -108,6 +134,8 @@ final class OpenCLMemoryPool: @unchecked Sendable {
   func storage(byteCount requested: Int) throws(DeviceError) -> OpenCLStorage {
     lock.lock()
     defer { lock.unlock() }
+    let planned = try plan(max(1, requested))
+    if let storage = planned.storage { return storage }
     let bytes = isExact ? max(1, requested) : Self.classBytes(requested)
     let buffer: OpaquePointer
     if let reused = idle[bytes]?.popLast() {
@@ -119,19 +147,82 @@ final class OpenCLMemoryPool: @unchecked Sendable {
     }
     liveBytes += bytes
     peakBytes = max(peakBytes, liveBytes)
-    return OpenCLStorage(buffer: buffer, byteCount: bytes, pool: self)
+    return OpenCLStorage(buffer: buffer, byteCount: bytes, pool: self, slot: planned.slot)
+  }
+
+  /// What a capture that is recorded says to a new array: its memory, or that it wants to know when
+  /// the array goes.
+  private func plan(
+    _ bytes: Int
+  ) throws(DeviceError) -> (storage: OpenCLStorage?, slot: OpenCLCaptureSlot?) {
+    guard let recording else { return (nil, nil) }
+    let (number, offset) = recording.allocate(bytes)
+    let slot = OpenCLCaptureSlot(recording, number)
+    guard let offset, let arena = recording.arena else { return (nil, slot) }
+    let buffer = try part(of: arena, offset: offset, count: bytes)
+    let storage = OpenCLStorage(
+      buffer: buffer, byteCount: bytes, pool: self, slot: slot,
+      place: .init(whole: arena, offset: offset))
+    return (storage, slot)
+  }
+
+  /// A part of a buffer as an object of its own.
+  func part(of buffer: OpaquePointer, offset: Int, count: Int) throws(DeviceError) -> OpaquePointer
+  {
+    var region = cl_buffer_region(origin: offset, size: count)
+    let api = library.api
+    return try make("clCreateSubBuffer") { status in
+      api.clCreateSubBuffer(
+        buffer, cl_mem_flags(CL_MEM_READ_WRITE),
+        cl_buffer_create_type(CL_BUFFER_CREATE_TYPE_REGION), &region, &status)
+    }
+  }
+
+  /// One buffer for the arrays of captures, in place of the idle ones that held them before.
+  func arena(_ bytes: Int) throws(DeviceError) -> OpaquePointer {
+    lock.lock()
+    defer { lock.unlock() }
+    trim()
+    let buffer = try fresh(bytes)
+    allocations += 1
+    liveBytes += bytes
+    peakBytes = max(peakBytes, liveBytes)
+    return buffer
+  }
+
+  func release(arena: OpaquePointer?, _ bytes: Int) {
+    guard let arena else { return }
+    lock.lock()
+    defer { lock.unlock() }
+    liveBytes -= bytes
+    _ = library.api.clReleaseMemObject(arena)
+  }
+
+  func add(_ space: OpenCLCaptureSpace) {
+    lock.lock()
+    defer { lock.unlock() }
+    spaces.removeAll { $0.space == nil }
+    spaces.append(Space(space: space))
+  }
+
+  /// Gives back all that is not in use, memory of captures included unless one is at work.
+  private func relieve() {
+    trim()
+    guard recording == nil else { return }
+    for member in spaces { member.space?.giveBack() }
   }
 
   private func fresh(_ bytes: Int) throws(DeviceError) -> OpaquePointer {
     // Asked first, because drivers on a host that overcommits would only fail when written to.
     if liveBytes + idleBytes + bytes > limits.memoryBytes { trim() }
+    if liveBytes + bytes > limits.memoryBytes { relieve() }
     guard bytes <= limits.maximumAllocation, liveBytes + bytes <= limits.memoryBytes else {
       throw exhausted(bytes)
     }
     if limits.livesInHostMemory, bytes >= HostMemory.bigRequest,
       let available = HostMemory.availableBytes, available < bytes
     {
-      trim()
+      relieve()
       if let available = HostMemory.availableBytes, available < bytes {
         throw .outOfMemory(requested: bytes, available: available)
       }
@@ -145,7 +236,7 @@ final class OpenCLMemoryPool: @unchecked Sendable {
         return buffer
       }
       guard OpenCLStatus.isOutOfMemory(status) else { throw failure(status, "clCreateBuffer") }
-      if attempt == 0 { trim() }
+      if attempt == 0 { relieve() }
     }
     throw exhausted(bytes)
   }

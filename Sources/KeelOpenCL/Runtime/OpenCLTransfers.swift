@@ -12,6 +12,7 @@ extension OpenCLBackend {
     let storage = OpenCLStorage.of(array)
     lock.lock()
     defer { lock.unlock() }
+    recording?.refuse("it sends values of the host to the device")
     let block = try staging.take(bytes.count)
     memcpy(block.memory, source, bytes.count)
     var event: OpaquePointer?
@@ -32,6 +33,7 @@ extension OpenCLBackend {
     let storage = OpenCLStorage.of(array)
     lock.lock()
     defer { lock.unlock() }
+    recording?.refuse("the host reads what it computes")
     blockingReads += 1
     unflushed = 0
     let status = library.api.clEnqueueReadBuffer(
@@ -46,6 +48,7 @@ extension OpenCLBackend {
     lock.lock()
     defer { lock.unlock() }
     unflushed = 0
+    recording?.refuse("the host waits for the device")
     try check(library.api.clFinish(queue), "clFinish")
     try settle()
   }
