@@ -21,6 +21,8 @@ package struct BenchmarkResult: Sendable, Codable {
   /// once in and once out, and the most bytes that arrays took at a time.
   package var examplesPerSecond: Double?
   package var launches: Int?
+  /// Median milliseconds of processor time that the calling thread needs to hand a step over.
+  package var hostMilliseconds: Double?
   package var bytesMoved: Int?
   package var peakBytes: Int?
 }

@@ -5,10 +5,12 @@ internal import KeelNN
 internal import KeelStability
 
 /// Times whole training steps: forward, backward and Adam, on a batch that is already on the
-/// device.
+/// device; captured as training captures them, where the device can.
 package struct StepBenchmark: Sendable {
   /// What is trained.
   package enum Network: String, Sendable {
+    /// A perceptron that takes the device next to no time: what the host needs for a step.
+    case mlp
     case digits
     /// The digits network with batch normalisation after its convolution.
     case digitsNorm = "digits_norm"
@@ -20,13 +22,14 @@ package struct StepBenchmark: Sendable {
 
     var input: Shape {
       switch self {
-      case .digits, .digitsNorm, .lstm128: [28, 28, 1]
+      case .mlp, .digits, .digitsNorm, .lstm128: [28, 28, 1]
       case .resnet18, .densenet: [32, 32, 3]
       }
     }
 
     var layers: Sequential {
       switch self {
+      case .mlp: ModelRecipe.mlp(hidden: [32], classes: 10).network
       case .digits: ModelRecipe.digitsCNN(classes: 10).network
       case .digitsNorm:
         Sequential {
@@ -58,33 +61,41 @@ package struct StepBenchmark: Sendable {
   package let defence: Defence
   /// Whether activations and working weights are kept in bfloat16.
   package let isHalf: Bool
+  /// Whether steps are captured as training captures them, where the device can.
+  package let isCaptured: Bool
 
-  init(network: Network, batch: Int, defence: Defence, isHalf: Bool = false) {
-    (self.network, self.batch, self.defence, self.isHalf) = (network, batch, defence, isHalf)
+  /// Clipped, captured and in float32 unless it is said.
+  package init(
+    _ network: Network, batch: Int, defence: Defence = .clipped, isHalf: Bool = false,
+    isCaptured: Bool = true
+  ) {
+    (self.network, self.batch, self.defence) = (network, batch, defence)
+    (self.isHalf, self.isCaptured) = (isHalf, isCaptured)
   }
 
   /// Such as `step/digits_batch128`, `step/resnet18_batch64_bare` or
   /// `step/digits_batch512_bfloat16`.
   package var id: String {
     "step/\(network.rawValue)_batch\(batch)" + (defence == .bare ? "_bare" : "")
-      + (isHalf ? "_bfloat16" : "")
+      + (isHalf ? "_bfloat16" : "") + (isCaptured ? "" : "_uncaptured")
   }
 
-  /// The steps that are compared with other libraries, and what clipping costs.
+  /// The steps that are compared with other libraries, and what clipping and capture do to them.
   package static let all =
     [32, 128, 512].flatMap { batch in
-      [Network.digits, .digitsNorm].map {
-        StepBenchmark(network: $0, batch: batch, defence: .clipped)
-      }
+      [Network.digits, .digitsNorm].map { StepBenchmark($0, batch: batch) }
     } + [
-      StepBenchmark(network: .digits, batch: 128, defence: .bare),
-      StepBenchmark(network: .lstm128, batch: 128, defence: .clipped),
-      StepBenchmark(network: .densenet, batch: 32, defence: .clipped),
-      StepBenchmark(network: .resnet18, batch: 64, defence: .bare),
-      StepBenchmark(network: .resnet18, batch: 64, defence: .clipped),
-      StepBenchmark(network: .digitsNorm, batch: 512, defence: .clipped, isHalf: true),
-      StepBenchmark(network: .digits, batch: 512, defence: .clipped, isHalf: true),
-      StepBenchmark(network: .resnet18, batch: 64, defence: .clipped, isHalf: true),
+      StepBenchmark(.digits, batch: 32, isCaptured: false),
+      StepBenchmark(.digits, batch: 128, defence: .bare),
+      StepBenchmark(.mlp, batch: 32),
+      StepBenchmark(.mlp, batch: 32, isCaptured: false),
+      StepBenchmark(.lstm128, batch: 128),
+      StepBenchmark(.densenet, batch: 32),
+      StepBenchmark(.resnet18, batch: 64, defence: .bare),
+      StepBenchmark(.resnet18, batch: 64),
+      StepBenchmark(.digitsNorm, batch: 512, isHalf: true),
+      StepBenchmark(.digits, batch: 512, isHalf: true),
+      StepBenchmark(.resnet18, batch: 64, isHalf: true),
     ]
 
   package func measure(on device: Device, effort: Effort) throws(TensorError) -> BenchmarkResult {
@@ -92,6 +103,8 @@ package struct StepBenchmark: Sendable {
     let stopwatch = Stopwatch(device: device, effort: effort)
     let streamed = try stopwatch.streamed(step)
     let waited = try stopwatch.single(step)
+    let host =
+      batch == 32 && network != .densenet ? try stopwatch.handedOver(step).median * 1e3 : nil
     device.resetPeakBytes()
     let launches = device.counters.launches
     try step()
@@ -100,7 +113,8 @@ package struct StepBenchmark: Sendable {
     return BenchmarkResult(
       id: id, milliseconds: streamed.median * 1e3, waitedMilliseconds: waited.median * 1e3,
       spread: streamed.spread, examplesPerSecond: Double(batch) / streamed.median,
-      launches: counters.launches - launches, bytesMoved: try bytesMoved(on: device),
+      launches: counters.launches - launches, hostMilliseconds: host,
+      bytesMoved: try bytesMoved(on: device),
       peakBytes: counters.peakBytes)
   }
 
@@ -115,11 +129,19 @@ package struct StepBenchmark: Sendable {
       key: RandomKey(seed: 1, .user), on: device)
     let labels = try Tensor((0..<Int32(batch)).map { $0 % 10 }, shape: [batch], on: device)
     let loss = Loss.softmaxCrossEntropy()
+    let captured = CapturedStep(model, refusal: isCaptured ? nil : "it is switched off")
+    let signature = CapturedStep.Signature(inputs: images.shape, dtype: .float32)
+    var number: UInt64 = 0
     return { () throws(TensorError) in
-      let value = try model.valueAndGradient { (pass) throws(TensorError) in
-        try loss(model(images, pass), labels)
+      let (value, isLasting) = try captured.gradient(signature, number: number) {
+        () throws(TensorError) in
+        let value = try model.valueAndGradient(pass: number) { (pass) throws(TensorError) in
+          try loss(model(images, pass), labels)
+        }
+        return (value, nil)
       }
-      try update(value)
+      try update(value.loss, isLasting ? captured : nil)
+      number += 1
     }
   }
 
@@ -135,10 +157,12 @@ package struct StepBenchmark: Sendable {
 
   private func update(
     of model: Model
-  ) throws(TensorError) -> (Tensor) throws(TensorError) -> Void {
+  ) throws(TensorError) -> (Tensor, CapturedStep?) throws(TensorError) -> Void {
     guard defence == .bare else {
       let updater = try Updater(.adam(), for: model, clipGlobalNorm: 1)
-      return { (loss) throws(TensorError) in try updater.update(loss: loss) }
+      return { (loss, captured) throws(TensorError) in
+        try updater.update(loss: loss, wantsHistogram: false, captured: captured)
+      }
     }
     let (arena, backend) = (model.arena, model.device.backend)
     let moments = try arena.makeMoments(2)
@@ -152,12 +176,16 @@ package struct StepBenchmark: Sendable {
     }
     let rule = OptimizerUpdate(
       rule: Optimizer.adam().rule, weightDecay: 0, decouplesDecay: false)
-    return { (_) throws(TensorError) in
+    let launch = { () throws(TensorError) in
       try onDevice { () throws(DeviceError) in
         try backend.optimizerStep(
           rule, parameters: arena.parameters, gradients: arena.gradients, moments: moments,
           scales: arena.scales, decision: decision)
       }
+    }
+    return { (loss, captured) throws(TensorError) in
+      guard let captured else { return try launch() }
+      try captured.update(loss: loss, launch)
     }
   }
 }

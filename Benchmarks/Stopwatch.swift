@@ -1,3 +1,4 @@
+internal import Glibc
 internal import KeelAutograd
 package import KeelBackend
 
@@ -70,6 +71,25 @@ package struct Stopwatch {
       try wait()
     }
     return Samples(batches.each.map { $0 / Double(runs) })
+  }
+
+  /// Processor times of the calling thread for single runs: what handing them over takes.
+  package func handedOver(_ run: () throws(TensorError) -> Void) throws(TensorError) -> Samples {
+    try warmUp(run)
+    var times: [Double] = []
+    while times.count < 100 || times.count < effort.samples {
+      let start = Self.threadSeconds
+      try run()
+      times.append(Self.threadSeconds - start)
+      try wait()
+    }
+    return Samples(times)
+  }
+
+  private static var threadSeconds: Double {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
   }
 
   private func warmUp(_ run: () throws(TensorError) -> Void) throws(TensorError) {

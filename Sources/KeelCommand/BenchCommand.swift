@@ -135,6 +135,7 @@ struct BenchCommand: ParsableCommand {
       ("% of limit", { $0.percentOfLimit?.fixed(0) }),
       ("images/s", { $0.examplesPerSecond?.fixed(0) }),
       ("launches", { $0.launches?.grouped }),
+      ("host ms", { $0.hostMilliseconds?.fixed(3) }),
       ("MB moved", { $0.bytesMoved.map { (Double($0) * 1e-6).fixed(1) } }),
       ("MB peak", { $0.peakBytes.map { (Double($0) * 1e-6).fixed(1) } }),
       ("vs baseline", { baseline?.ratio($0)?.fixed(2) }),

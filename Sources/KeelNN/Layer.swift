@@ -20,6 +20,12 @@ public protocol Layer {
   /// What summaries and error messages call it; its type's name unless it says otherwise.
   var kind: String { get }
 
+  /// Whether the layer asks the device for the same work in every training pass over batches of one
+  /// shape: no `if` on values, on ``Pass/step`` or on anything outside, nothing read, and random
+  /// numbers only from ``Pass/dropoutKey(stream:)``. Training then records a step and repeats the
+  /// record, without running the layer's Swift code again. False unless the layer says otherwise.
+  var repeatsItself: Bool { get }
+
   /// Declares parameters, states and children for an input of the given shape, and returns the
   /// shape of the output; both without the batch axis.
   ///
@@ -34,6 +40,9 @@ public protocol Layer {
 extension Layer {
   /// The name of the type.
   public var kind: String { String(describing: Self.self) }
+
+  /// False: the layer's code runs in every step.
+  public var repeatsItself: Bool { false }
 
   /// The same layer under a name of its own within a ``Sequential``.
   public func named(_ name: String) -> NamedLayer { NamedLayer(self, name: name) }

@@ -34,17 +34,54 @@ final class BatchGradient {
     _ batch: Batch, pass: UInt64, weight: Float, accumulates: Bool
   ) throws(TensorError) -> (loss: Tensor, right: Tensor?) {
     let (images, labels) = try upload(batch, to: model.device)
+    return try compute(
+      images, labels, mix: batch.mix, pass: pass, weight: weight, accumulates: accumulates)
+  }
+
+  /// The same, repeated from a record where there is one.
+  ///
+  /// - Returns: whether the loss, besides, is written anew in later steps.
+  func compute(
+    _ batch: Batch, pass: UInt64, weight: Float, accumulates: Bool,
+    captured: CapturedStep, inputs: BatchInputs
+  ) throws(TensorError) -> (value: CapturedStep.Value, isLasting: Bool) {
+    // Mixed examples have another weight in each batch.
+    guard batch.mix.map({ $0.weight >= 1 }) ?? true, captured.isAtWork else {
+      let value = try compute(batch, pass: pass, weight: weight, accumulates: accumulates)
+      return (value, false)
+    }
+    let (features, labels) = try inputs.place(batch)
+    let signature = CapturedStep.Signature(
+      inputs: batch.shape, dtype: features.dtype, weight: weight, accumulates: accumulates)
+    let number = perExample == nil ? pass : pass &* UInt64(batch.count)
+    return try captured.gradient(signature, number: number) { () throws(TensorError) in
+      try compute(
+        numbers(of: features), labels, mix: nil, pass: pass, weight: weight,
+        accumulates: accumulates)
+    }
+  }
+
+  /// Why no step of the training can be repeated, if something says so.
+  var refusal: String? {
+    pairs == nil ? nil : "the pair term draws other examples in every step"
+  }
+
+  private func compute(
+    _ images: Tensor, _ labels: Tensor, mix: Mix?, pass: UInt64, weight: Float,
+    accumulates: Bool
+  ) throws(TensorError) -> (loss: Tensor, right: Tensor?) {
     if let perExample {
+      let count = UInt64(labels.shape[0])
       return try perExample.compute(
         images, labels, weight: weight * lossScale, accumulates: accumulates
       ) { (image, label, number) throws(TensorError) in
         try gradient(
-          image, label, mix: batch.mix?.of(number),
-          pass: pass &* UInt64(batch.count) &+ UInt64(number), weight: 1, accumulates: false)
+          image, label, mix: mix?.of(number), pass: pass &* count &+ UInt64(number), weight: 1,
+          accumulates: false)
       }
     }
     return try gradient(
-      images, labels, mix: batch.mix, pass: pass, weight: weight * lossScale,
+      images, labels, mix: mix, pass: pass, weight: weight * lossScale,
       accumulates: accumulates)
   }
 

@@ -3,6 +3,7 @@ import KeelBackend
 import KeelData
 import KeelNN
 import KeelStability
+import Logging
 
 /// One call of `fit`: steps, reads, epochs, checkpoints, in this order and nowhere else.
 final class FitLoop {
@@ -15,6 +16,8 @@ final class FitLoop {
   private let callbacks: [any Callback]
   private let log: StepLog
   private let gradient: BatchGradient
+  private let captured: CapturedStep
+  private let inputs: BatchInputs
   private let watchman: StepWatchman
   private let recorder: FlightRecorder?
   private var stream: BatchStream
@@ -39,6 +42,11 @@ final class FitLoop {
     gradient = try training { () throws(TensorError) in
       try BatchGradient(trainer, pairs: pairs)
     }
+    let isOff = trainer.capturesSteps ? nil : "it is switched off"
+    captured = CapturedStep(trainer.model, refusal: isOff ?? gradient.refusal) { reason in
+      Logger(label: "keel.training").notice("steps are not captured: \(reason)")
+    }
+    inputs = BatchInputs(trainer.model.device)
     recorder = output.flatMap { $0.flightSteps > 0 ? FlightRecorder(trainer, plan, $0) : nil }
     watchman = try StepWatchman(trainer, plan, loader, gradient, recorder)
     stream = FitLoop.stream(trainer, plan, loader)
@@ -91,7 +99,7 @@ final class FitLoop {
     let result = FitResult(
       history: trainer.history, isComplete: isComplete,
       stoppedAt: isComplete ? nil : BatchPosition(epoch: position.epoch + 1, step: position.step),
-      folder: output?.path)
+      folder: output?.path, capture: captured.summary)
     for callback in callbacks { callback.trainingEnded(result) }
     return result
   }
@@ -128,12 +136,14 @@ final class FitLoop {
         endsStep: number == kept.last)
       let weight = Float(batch.count) / Float(examples)
       let (loss, right) = try training { () throws(TensorError) in
-        let result = try gradient.compute(
-          batch, pass: pass, weight: weight, accumulates: number > kept[0])
+        let (value, isLasting) = try gradient.compute(
+          batch, pass: pass, weight: weight, accumulates: number > kept[0], captured: captured,
+          inputs: inputs)
         if row.endsStep {
-          try trainer.updater.update(loss: result.loss, wantsHistogram: isCounted)
+          try trainer.updater.update(
+            loss: value.loss, wantsHistogram: isCounted, captured: isLasting ? captured : nil)
         }
-        return result
+        return value
       }
       try log.record(row, loss: loss, right: right, of: trainer.updater)
     }

@@ -1,5 +1,6 @@
 import KeelBackend
 public import KeelData
+public import KeelStability
 
 /// Where the examples come from that training does not see.
 public enum Validation: Sendable {
@@ -74,6 +75,8 @@ public struct FitResult: Sendable {
   public let stoppedAt: BatchPosition?
   /// The folder that holds the run, if there is one.
   public let folder: String?
+  /// How many of its steps the device repeated from a record.
+  public let capture: CaptureSummary
 
   /// One sentence for people.
   public var summary: String {

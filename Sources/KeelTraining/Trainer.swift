@@ -56,6 +56,10 @@ public final class Trainer {
   /// What the training went through so far.
   public internal(set) var history = History()
 
+  /// Whether steps are repeated from a record where they can be. For those who compare, not a
+  /// choice for users: the weights are the same bits.
+  package var capturesSteps = true
+
   /// Complete epochs, and batches of the one after them.
   package internal(set) var position = BatchPosition(epoch: 0)
   /// The plan of a `fit` that was stopped: the next call goes on with it.

@@ -26,6 +26,8 @@ public struct ActivationLayer: PointwiseLayer {
   public let activation: Activation
   /// A layer that applies an activation.
   public init(_ activation: Activation) { self.activation = activation }
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
 }
 
 /// max(x, 0).
@@ -34,6 +36,8 @@ public struct Relu: PointwiseLayer {
   public let activation = Activation.relu
   /// A layer without options.
   public init() {}
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
 }
 
 /// x, or `slope` * x below 0.
@@ -42,6 +46,8 @@ public struct LeakyRelu: PointwiseLayer {
   public let activation: Activation
   /// A layer with the given slope below 0.
   public init(slope: Float = 0.01) { activation = .leakyRelu(slope: slope) }
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
 }
 
 /// x, or alpha * (exp(x) - 1) below 0.
@@ -50,6 +56,8 @@ public struct Elu: PointwiseLayer {
   public let activation: Activation
   /// A layer that tends to -alpha.
   public init(alpha: Float = 1) { activation = .elu(alpha: alpha) }
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
 }
 
 /// 1 / (1 + exp(-x)).
@@ -58,6 +66,8 @@ public struct Sigmoid: PointwiseLayer {
   public let activation = Activation.sigmoid
   /// A layer without options.
   public init() {}
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
 }
 
 /// The hyperbolic tangent.
@@ -66,6 +76,8 @@ public struct Tanh: PointwiseLayer {
   public let activation = Activation.tanh
   /// A layer without options.
   public init() {}
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
 }
 
 /// log(1 + exp(x)).
@@ -74,6 +86,8 @@ public struct Softplus: PointwiseLayer {
   public let activation = Activation.softplus
   /// A layer without options.
   public init() {}
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
 }
 
 /// x * Φ(x).
@@ -82,6 +96,8 @@ public struct Gelu: PointwiseLayer {
   public let activation = Activation.gelu
   /// A layer without options.
   public init() {}
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
 }
 
 /// x * sigmoid(x).
@@ -90,4 +106,6 @@ public struct Silu: PointwiseLayer {
   public let activation = Activation.silu
   /// A layer without options.
   public init() {}
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
 }

@@ -40,6 +40,9 @@ public struct Conv2D: Layer {
     self.initializer = initializer
   }
 
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
+
   /// Declares `weight` and `bias`.
   public mutating func build(
     _ scope: inout LayerScope, input: Shape

@@ -27,6 +27,9 @@ public struct Dense: Layer {
     self.biasInitializer = biasInitializer
   }
 
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
+
   /// Declares `weight` and `bias`.
   public mutating func build(
     _ scope: inout LayerScope, input: Shape

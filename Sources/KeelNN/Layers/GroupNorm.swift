@@ -21,6 +21,9 @@ public struct GroupNorm: Layer {
     self.activation = activation
   }
 
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
+
   /// Declares `gamma` and `beta`.
   public mutating func build(
     _ scope: inout LayerScope, input: Shape
@@ -77,6 +80,9 @@ public struct RMSNorm: Layer {
 
   /// A layer that adds `epsilon` to the mean square.
   public init(epsilon: Float = 1e-6) { self.epsilon = epsilon }
+
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
 
   /// Declares `gamma`.
   public mutating func build(

@@ -33,6 +33,9 @@ public struct BatchNorm: Layer {
     self.activation = activation
   }
 
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
+
   /// Declares `gamma`, `beta` and the running statistics.
   public mutating func build(
     _ scope: inout LayerScope, input: Shape
@@ -105,6 +108,9 @@ public struct LayerNorm: Layer {
 
   /// A layer that adds `epsilon` to the variance.
   public init(epsilon: Float = 1e-5) { self.epsilon = epsilon }
+
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
 
   /// Declares `gamma` and `beta`.
   public mutating func build(

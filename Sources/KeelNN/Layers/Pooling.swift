@@ -14,6 +14,9 @@ public struct MaxPool2D: Layer {
     self.padding = padding
   }
 
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
+
   /// Declares nothing.
   public mutating func build(
     _ scope: inout LayerScope, input: Shape
@@ -40,6 +43,9 @@ public struct AvgPool2D: Layer {
     self.padding = padding
   }
 
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
+
   /// Declares nothing.
   public mutating func build(
     _ scope: inout LayerScope, input: Shape
@@ -57,6 +63,9 @@ public struct AvgPool2D: Layer {
 public struct GlobalAvgPool2D: Layer {
   /// A layer without options.
   public init() {}
+
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
 
   /// Declares nothing.
   public mutating func build(

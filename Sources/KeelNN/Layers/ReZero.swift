@@ -24,6 +24,9 @@ public struct ReZero: Layer {
     self.init(Sequential(layers), initialScale: initialScale)
   }
 
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
+
   /// Declares `alpha` and builds the branch.
   public mutating func build(
     _ scope: inout LayerScope, input: Shape

@@ -49,6 +49,9 @@ public struct LSTM: Layer {
     return tapped
   }
 
+  /// True unless taps listen to it, to each pass anew.
+  public var repeatsItself: Bool { stack.options.taps == nil }
+
   /// Declares the parameters.
   public mutating func build(
     _ scope: inout LayerScope, input: Shape
@@ -90,6 +93,9 @@ public struct GRU: Layer {
     tapped.stack.options.taps = taps
     return tapped
   }
+
+  /// True unless taps listen to it, to each pass anew.
+  public var repeatsItself: Bool { stack.options.taps == nil }
 
   /// Declares the parameters.
   public mutating func build(
@@ -138,6 +144,9 @@ public struct SimpleRNN: Layer {
     tapped.stack.options.taps = taps
     return tapped
   }
+
+  /// True unless taps listen to it, to each pass anew.
+  public var repeatsItself: Bool { stack.options.taps == nil }
 
   /// Declares the parameters.
   public mutating func build(

@@ -71,6 +71,9 @@ package struct RecurrentLayer: Layer {
 
   package var kind: String { cell.kind }
 
+  /// Taps listen to each pass anew.
+  package var repeatsItself: Bool { taps == nil }
+
   package mutating func build(_ scope: inout LayerScope, input: Shape) throws(TensorError) -> Shape
   {
     let (features, columns) = (input[1], cell.gates * units)

@@ -7,6 +7,9 @@ public struct RowsAsSteps: Layer {
   /// A layer without options.
   public init() {}
 
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
+
   /// Declares nothing.
   public mutating func build(
     _ scope: inout LayerScope, input: Shape

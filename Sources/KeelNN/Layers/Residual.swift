@@ -45,6 +45,9 @@ public struct Residual: Layer {
     self.init(main: Sequential(main), shortcut: Sequential(shortcut), activation: activation)
   }
 
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
+
   /// Builds both branches.
   ///
   /// - Throws: ``TensorError/shape(_:)`` that names the axis by which the branches differ.
@@ -92,6 +95,9 @@ public struct DenseConnection: Layer {
   /// A connection around the layers that a block of code lists.
   public init(@LayerBuilder _ main: () -> [ListedLayer]) { self.init(main: Sequential(main)) }
 
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
+
   /// Builds the layers.
   ///
   /// - Throws: ``TensorError/shape(_:)`` that names the axis by which output and input differ.
@@ -116,6 +122,9 @@ public struct Concatenate: Layer {
 
   /// A layer of the given branches.
   public init(_ branches: Sequential...) { self.branches = branches }
+
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
 
   /// Builds the branches.
   ///

@@ -35,6 +35,9 @@ public struct Sequential: Layer {
     sources = listed.map(\.source)
   }
 
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
+
   /// Builds the layers in turn.
   public mutating func build(
     _ scope: inout LayerScope, input: Shape
@@ -89,6 +92,9 @@ public struct NamedLayer: Layer {
 
   /// That of the layer.
   public var kind: String { layer.kind }
+
+  /// That of the layer.
+  public var repeatsItself: Bool { layer.repeatsItself }
 
   /// Builds the layer.
   public mutating func build(

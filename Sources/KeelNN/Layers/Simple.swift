@@ -6,6 +6,9 @@ public struct Flatten: Layer {
   /// A layer without options.
   public init() {}
 
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
+
   /// Declares nothing.
   public mutating func build(
     _ scope: inout LayerScope, input: Shape
@@ -27,6 +30,9 @@ public struct Dropout: Layer {
 
   /// A layer that drops `rate` of its input; 0 drops nothing.
   public init(_ rate: Float) { self.rate = rate }
+
+  /// True: every training pass is the same work.
+  public var repeatsItself: Bool { true }
 
   /// Declares nothing.
   public mutating func build(

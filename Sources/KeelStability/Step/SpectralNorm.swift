@@ -14,20 +14,13 @@ extension StepPipeline {
     let gram =
       isTall
       ? try weight.transposed().matmul(weight) : try weight.matmul(weight.transposed())
-    let excess = try gram - Tensor.identity(narrow, on: model.device)
+    let excess = try gram - identity(narrow)
     let slope = isTall ? try weight.matmul(excess) : try excess.matmul(weight)
     let gradient = place.gradient.reshaped(shape)
     try onDevice { () throws(DeviceError) in
       try backend.pointwise(
         .x + .constant(4 * strength) * .y, [gradient, slope.value], into: gradient)
     }
-  }
-}
-
-extension Tensor {
-  /// The identity matrix.
-  fileprivate static func identity(_ count: Int, on device: Device) throws(TensorError) -> Tensor {
-    try Tensor((0..<Int32(count)).map { $0 }, shape: [count], on: device).oneHot(classes: count)
   }
 }
 

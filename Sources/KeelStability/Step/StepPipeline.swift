@@ -27,6 +27,8 @@ package final class StepPipeline {
   private let coefficients: NDArray
   let spectra: [SpectralNorm]
   private let coordinates: CoordinateDescent?
+  /// By their rows, for the orthogonal penalty.
+  private var identities: [Int: Tensor] = [:]
 
   init(
     _ optimizer: Optimizer, _ stability: Stability, for model: Model
@@ -101,6 +103,12 @@ package final class StepPipeline {
     try keepStates()
   }
 
+  /// Whether the host takes no part in a step: it draws neither coordinates nor noise.
+  var repeatsItself: Bool {
+    if case .ball? = stability.noise { return false }
+    return coordinates == nil
+  }
+
   /// Whether the last step changed the parameters. Waits for the device.
   func hasApplied() throws(TensorError) -> Bool {
     let values: [Float] = try onDevice { () throws(DeviceError) in
@@ -153,6 +161,15 @@ package final class StepPipeline {
         to: gradients, parameters: model.arena.parameters, scales: model.arena.scales, l1: l1,
         l2: l2)
     }
+  }
+
+  /// The identity matrix of so many rows, made once.
+  func identity(_ count: Int) throws(TensorError) -> Tensor {
+    if let known = identities[count] { return known }
+    let rows = try Tensor((0..<Int32(count)).map { $0 }, shape: [count], on: model.device)
+    let made = try rows.oneHot(classes: count)
+    identities[count] = made
+    return made
   }
 
   private func clip(_ gradients: NDArray) throws(DeviceError) {

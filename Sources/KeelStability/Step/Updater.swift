@@ -85,16 +85,28 @@ public final class Updater {
     try update(loss: loss, wantsHistogram: false)
   }
 
-  /// - Parameter wantsHistogram: whether the exponents of all gradients are counted too.
-  package func update(loss: Tensor?, wantsHistogram: Bool) throws(TensorError) {
+  /// - Parameters:
+  ///   - wantsHistogram: whether the exponents of all gradients are counted too.
+  ///   - captured: repeats the step where it can; the loss must then be a lasting one of it.
+  package func update(
+    loss: Tensor?, wantsHistogram: Bool, captured: CapturedStep? = nil
+  ) throws(TensorError) {
     if let loss, loss.shape.count != 1 || loss.dtype != .float32 {
       throw Stability.refusal("update", "a loss of one float32 element", "\(loss)")
     }
     if isTableStale || stepsOfTable == ScheduleTable.rows { try writeTable() }
     try techniques.stepBegins(model: pipeline.model, step: step)
-    try pipeline.run(
-      loss: loss, schedule: table, firstUpdate: firstUpdate, attempt: step,
-      wantsHistogram: wantsHistogram)
+    let stages = { [self] () throws(TensorError) in
+      try pipeline.run(
+        loss: loss, schedule: table, firstUpdate: firstUpdate, attempt: step,
+        wantsHistogram: wantsHistogram)
+    }
+    if let captured, pipeline.repeatsItself {
+      try captured.update(
+        loss: loss, wantsHistogram: wantsHistogram, firstUpdate: firstUpdate, number: step, stages)
+    } else {
+      try stages()
+    }
     step += 1
     stepsOfTable += 1
     try techniques.stepEnded(pipeline, step: step)
