@@ -7,13 +7,16 @@
 #define LAST_STRIP (3 * STEP + KEEL_WIDTH)
 
 // softmax_cross_entropy — losses[r] = L[r] - sum over c of t[r, c] * x[r, c],
-// L = log(sum over c of exp(x[r, c])), t[r, c] = (1 - s) * [c = labels[r]] + s / columns.
+// L = log(sum over c of exp(x[r, c])), t[r, c] = (1 - s) * [c = labels[r]] + s / columns, and the
+// mean of the losses.
 //
-// Buffers    x: rows x columns; labels: rows, int; losses, log_sums: rows.
+// Buffers    x: rows x columns; labels: rows, int; losses: rows or NULL; mean: 1, or NULL where
+//            there is more than one team; log_sums: rows.
 // Work       a team takes `run` rows.
 // Requires   local size KEEL_GROUP, any if that is 1; columns a multiple of KEEL_WIDTH if not.
 // Numerics   computed as log(sum exp(x - m)) + (1 - s) * (m - x[label]) + s * mean of (m - x), m
-//            the row's maximum: no term is negative, none cancels. A label outside gives NaN.
+//            the row's maximum: no term is negative, none cancels. A label outside gives NaN. The
+//            mean is of eight chains, summed by halves.
 // Launched   Sources/KeelOpenCL/OpenCLSoftmaxCrossEntropy.swift
 // Checked    Sources/KeelCases/SoftmaxCrossEntropyCases.swift
 // Why        probabilities are never stored: the gradient needs x and L alone.
@@ -21,6 +24,7 @@ __kernel void softmax_cross_entropy(
     __global const float *restrict x,
     __global const int *restrict labels,
     __global float *restrict losses,
+    __global float *restrict mean,
     __global float *restrict log_sums,
     const uint rows,
     const uint columns,
@@ -28,6 +32,7 @@ __kernel void softmax_cross_entropy(
     const float smoothing)
 {
   __local float scratch[KEEL_GROUP];
+  float chains[8] = {0.0f};
   const uint first = KEEL_TEAM * run;
   for (uint r = first; r < min(first + run, rows); ++r) {
     __global const float *from = x + (size_t)r * columns;
@@ -74,18 +79,25 @@ __kernel void softmax_cross_entropy(
         loss = rest + (1.0f - smoothing) * (largest - from[label]);
         if (smoothing != 0.0f) loss += smoothing * (gap / columns);
       }
-      losses[r] = loss;
+      if (losses) losses[r] = loss;
       log_sums[r] = largest + rest;
+      chains[r % 8] += loss;
     }
+  }
+  if (mean && KEEL_LANE == 0) {
+    const float left = (chains[0] + chains[4]) + (chains[2] + chains[6]);
+    const float right = (chains[1] + chains[5]) + (chains[3] + chains[7]);
+    mean[0] = (left + right) / rows;
   }
 }
 
-// softmax_cross_entropy_gradient — dx[r, c] = dlosses[r] * (exp(x[r, c] - L[r]) - t[r, c]).
+// softmax_cross_entropy_gradient — dx[r, c] = d[r] * (exp(x[r, c] - L[r]) - t[r, c]),
+// d[r] = dlosses[r * stride] / divisor: of a mean, stride is 0 and divisor the rows.
 //
-// Buffers    x, dx: rows x columns; labels: rows, int; log_sums, dlosses: rows.
+// Buffers    x, dx: rows x columns; labels: rows, int; log_sums: rows; dlosses: rows, or one.
 // Work       a team takes `run` rows.
 // Requires   as softmax_cross_entropy.
-// Numerics   keel_exp_below, then three roundings. A label outside makes the row NaN.
+// Numerics   keel_exp_below, then four roundings. A label outside makes the row NaN.
 // Launched   Sources/KeelOpenCL/OpenCLSoftmaxCrossEntropy.swift
 // Checked    Sources/KeelCases/SoftmaxCrossEntropyCases.swift
 // Why        one pass; the label's element is changed before its vector is stored.
@@ -98,7 +110,9 @@ __kernel void softmax_cross_entropy_gradient(
     const uint rows,
     const uint columns,
     const uint run,
-    const float smoothing)
+    const float smoothing,
+    const uint stride,
+    const float divisor)
 {
   const uint first = KEEL_TEAM * run;
   for (uint r = first; r < min(first + run, rows); ++r) {
@@ -106,7 +120,7 @@ __kernel void softmax_cross_entropy_gradient(
     __global float *to = dx + (size_t)r * columns;
     const int label = labels[r];
     const int valid = label >= 0 && (uint)label < columns;
-    const float scale = valid ? dlosses[r] : NAN;
+    const float scale = valid ? dlosses[r * stride] / divisor : NAN;
     const float others = smoothing / columns;
     const bool past = keel_goes_past(to, (size_t)rows * columns);
     for (uint c = KEEL_LANE * KEEL_WIDTH; c < columns; c += STEP) {

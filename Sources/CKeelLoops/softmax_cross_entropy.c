@@ -42,7 +42,8 @@ void keel_softmax_cross_entropy(
 KEEL_DISPATCH
 void keel_softmax_cross_entropy_gradient(
     const float *x, const int32_t *labels, float smoothing, const float *log_sums,
-    const float *dlosses, float *dx, size_t columns, size_t begin, size_t end) {
+    const float *dlosses, size_t stride, float divisor, float *dx, size_t columns, size_t begin,
+    size_t end) {
   const float others = smoothing / (float)columns;
   for (size_t r = begin; r < end; ++r) {
     const float *row = x + r * columns;
@@ -50,7 +51,7 @@ void keel_softmax_cross_entropy_gradient(
     const int32_t label = labels[r];
     const bool is_valid = label >= 0 && (size_t)label < columns;
     const float log_sum = log_sums[r];
-    const float upstream = is_valid ? dlosses[r] : NAN;
+    const float upstream = is_valid ? dlosses[r * stride] / divisor : NAN;
     KEEL_VECTORISE
     for (size_t c = 0; c < columns; ++c) {
       dx_row[c] = upstream * (keel_exp(row[c] - log_sum) - others);

@@ -15,9 +15,29 @@ package protocol SoftmaxCrossEntropyBackend {
     _ x: NDArray, labels: NDArray, smoothing: Float, into losses: NDArray, logSums: NDArray
   ) throws(DeviceError)
 
-  /// dx[r, c] = dlosses[r] * (exp(x[r, c] - logSums[r]) - t[r, c]); NaN for a label outside.
+  /// The same with the mean of the losses alone, one element.
+  func softmaxCrossEntropyMean(
+    _ x: NDArray, labels: NDArray, smoothing: Float, into mean: NDArray, logSums: NDArray
+  ) throws(DeviceError)
+
+  /// dx[r, c] = d[r] * (exp(x[r, c] - logSums[r]) - t[r, c]); NaN for a label outside.
+  ///
+  /// - Parameter dlosses: d, one number for each row; or one element alone, the gradient of the
+  ///   mean: d[r] = dlosses[0] / rows.
   func softmaxCrossEntropyGradient(
     _ x: NDArray, labels: NDArray, smoothing: Float, logSums: NDArray,
     upstream dlosses: NDArray, into dx: NDArray
   ) throws(DeviceError)
+}
+
+extension Backend {
+  /// Losses, then their mean.
+  package func softmaxCrossEntropyMean(
+    _ x: NDArray, labels: NDArray, smoothing: Float, into mean: NDArray, logSums: NDArray
+  ) throws(DeviceError) {
+    let losses = try allocate([labels.count], .float32)
+    try softmaxCrossEntropy(
+      x, labels: labels, smoothing: smoothing, into: losses, logSums: logSums)
+    try reduce(.mean, losses, axes: [0], into: mean)
+  }
 }

@@ -19,9 +19,12 @@ extension CPUBackend: SoftmaxCrossEntropyBackend {
   ) throws(DeviceError) {
     let (input, classes) = (x.floats, labels.pointer(as: Int32.self))
     let (sums, upstream, result) = (logSums.floats, dlosses.floats, dx.floats)
+    let isMean = dlosses.count == 1
+    let divisor = isMean ? Float(labels.count) : 1
     overRows(x) { columns, begin, end in
       keel_softmax_cross_entropy_gradient(
-        input, classes, smoothing, sums, upstream, result, columns, begin, end)
+        input, classes, smoothing, sums, upstream, isMean ? 0 : 1, divisor, result, columns, begin,
+        end)
     }
   }
 }

@@ -32,6 +32,7 @@ enum SoftmaxCrossEntropyCases {
     mean("mean_rows513", rows: 513, columns: 4, gradient: false),
     mean("mean_rows128_columns10", rows: 128, columns: 10, gradient: false),
     gradientAlone("gradient", rows: 65, columns: 10, labels: .labels(10)),
+    gradientAlone("gradient_of_mean", rows: 65, columns: 10, labels: .labels(10), isMean: true),
     gradientAlone(
       "gradient_label_outside", rows: 7, columns: 4, labels: .integers([0, 7, 1, -3, 2])),
     gradientAlone("gradient_columns1000", rows: 9, columns: 1000, labels: .labels(1000)),
@@ -116,7 +117,7 @@ enum SoftmaxCrossEntropyCases {
 
   /// The gradient straight on the contract: x, labels, dlosses.
   private static func gradientAlone(
-    _ label: String, rows: Int, columns: Int, labels: CaseInput.Fill
+    _ label: String, rows: Int, columns: Int, labels: CaseInput.Fill, isMean: Bool = false
   ) -> OperationCase {
     let smoothing: Float = 0.1
     let s = Double(smoothing)
@@ -130,7 +131,8 @@ enum SoftmaxCrossEntropyCases {
           let target = (Double(c) == t[1][r] ? 1 - s : 0) + s / Double(columns)
           // The exponent's own rounding: |x| + |sum|.
           let probability = exp(x - sum) * (sign < 0 ? 1 + abs(x) + abs(sum) : 1)
-          let value = t[2][r] * (probability - sign * target)
+          let upstream = isMean ? t[2][0] / Double(rows) : t[2][r]
+          let value = upstream * (probability - sign * target)
           dx[r * columns + c] = isInside ? value : .nan
         }
       }
@@ -139,7 +141,8 @@ enum SoftmaxCrossEntropyCases {
     return OperationCase(
       .softmaxCrossEntropy, label,
       inputs: [
-        CaseInput([rows, columns], .uniform(-4, 4)), CaseInput([rows], labels), [rows],
+        CaseInput([rows, columns], .uniform(-4, 4)), CaseInput([rows], labels),
+        [isMean ? 1 : rows],
       ],
       tolerance: .transcendentalSum(of: columns), magnitude: .given { pull($0, -1) },
       outputs: { (t) throws(TensorError) in

@@ -193,11 +193,13 @@ extension ReferenceBackend {
     note("softmaxCrossEntropyGradient", dx)
     let (input, classes, s) = (rows(x), read(labels), Double(smoothing))
     let (sums, upstream) = (read(logSums), read(dlosses))
+    let isMean = upstream.count == 1
     let result = input.values.enumerated().map { i, value -> Double in
       let (r, c) = (i / input.columns, i % input.columns)
       guard (0..<Double(input.columns)).contains(classes[r]) else { return Double.nan }
       let target = (Double(c) == classes[r] ? 1 - s : 0) + s / Double(input.columns)
-      return upstream[r] * (exp(value - sums[r]) - target)
+      let d = isMean ? upstream[0] / Double(classes.count) : upstream[r]
+      return d * (exp(value - sums[r]) - target)
     }
     write(result, to: dx)
   }

@@ -227,7 +227,8 @@ void keel_softmax_cross_entropy(
     size_t columns, size_t begin, size_t end);
 void keel_softmax_cross_entropy_gradient(
     const float *x, const int32_t *labels, float smoothing, const float *log_sums,
-    const float *dlosses, float *dx, size_t columns, size_t begin, size_t end);
+    const float *dlosses, size_t stride, float divisor, float *dx, size_t columns, size_t begin,
+    size_t end);
 
 // MARK: Random numbers. Parts begin at a multiple of 4.
 

@@ -26,17 +26,13 @@ extension Tensor {
     let logSums = try compute(on: device, rows) { _ in }
     return try record(.softmaxCrossEntropy, [self, labels], shape: .scalar) {
       (loss) throws(DeviceError) in
-      let losses = try backend.newArray(rows)
-      try backend.softmaxCrossEntropy(
-        x, labels: classes.reshaped(rows), smoothing: smoothing, into: losses, logSums: logSums)
-      try backend.reduce(.mean, losses, axes: [0], into: loss)
+      try backend.softmaxCrossEntropyMean(
+        x, labels: classes.reshaped(rows), smoothing: smoothing, into: loss, logSums: logSums)
     } pullback: { (dy, dx) throws(DeviceError) in
       guard let destination = dx[0] else { return }
-      let dlosses = try backend.newArray(rows)
-      try backend.pointwise(.x / .constant(Float(rows.count)), [dy], into: dlosses)
       try backend.softmaxCrossEntropyGradient(
-        x, labels: classes.reshaped(rows), smoothing: smoothing, logSums: logSums,
-        upstream: dlosses, into: destination.asRows)
+        x, labels: classes.reshaped(rows), smoothing: smoothing, logSums: logSums, upstream: dy,
+        into: destination.asRows)
     }
   }
 

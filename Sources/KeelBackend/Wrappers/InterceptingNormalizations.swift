@@ -122,6 +122,17 @@ extension InterceptingBackend {
     }
   }
 
+  package func softmaxCrossEntropyMean(
+    _ x: NDArray, labels: NDArray, smoothing: Float, into mean: NDArray, logSums: NDArray
+  ) throws(DeviceError) {
+    try intercept(
+      .softmaxCrossEntropy, method: #function, inputs: [x, labels], outputs: [mean, logSums]
+    ) { (device, inputs, outputs) throws(DeviceError) in
+      try device.softmaxCrossEntropyMean(
+        inputs[0], labels: inputs[1], smoothing: smoothing, into: outputs[0], logSums: outputs[1])
+    }
+  }
+
   package func softmaxCrossEntropyGradient(
     _ x: NDArray, labels: NDArray, smoothing: Float, logSums: NDArray,
     upstream dlosses: NDArray, into dx: NDArray

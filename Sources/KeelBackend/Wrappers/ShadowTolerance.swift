@@ -95,7 +95,7 @@ final class ShadowTolerance: InterceptingBackend, @unchecked Sendable {
     _ method: String, _ inputs: [NDArray], _ output: Int
   ) throws(DeviceError) -> Double {
     switch method.prefix(while: { $0 != "(" }) {
-    case "softmaxCrossEntropy", "logSoftmax": return 1
+    case "softmaxCrossEntropy", "softmaxCrossEntropyMean", "logSoftmax": return 1
     case "softmaxCrossEntropyGradient":
       return try inner.withElements(inputs[3]) { (values: UnsafeBufferPointer<Float>) in
         Double(values.reduce(Float(0)) { $1.isFinite ? max($0, abs($1)) : $0 })
