@@ -10,13 +10,14 @@ extension Tensor {
   ///
   /// - Parameters:
   ///   - seed: the gradient of this scalar with respect to itself; a scale of all gradients.
+  ///   - seedArray: an element of that value, which is only read; nil makes one.
   ///   - accumulate: whether destinations keep what they hold and gradients are added.
   ///   - keepsGraph: false gives up saved arrays as they are consumed; no second pass is possible.
   ///   - destination: called once for each leaf; nil says its gradient is not wanted.
   /// - Throws: ``TensorError/shape(_:)`` unless this is one element that a leaf leads to.
   package func backward(
-    seed: Float = 1, accumulate: Bool = false, keepsGraph: Bool = true,
-    into destination: (Tensor) -> NDArray?
+    seed: Float = 1, seedArray: NDArray? = nil, accumulate: Bool = false,
+    keepsGraph: Bool = true, into destination: (Tensor) -> NDArray?
   ) throws(TensorError) {
     guard shape.count == 1, dtype == .float32 else {
       throw .shape(ShapeError("backward", requires: "one float32 element", got: shape))
@@ -30,13 +31,15 @@ extension Tensor {
           gotText: "a constant"))
     case .leaf, .standIn:
       pass.meet(leafItself, destination)
-      let dy = try pass.seed(seed, shape)
+      let dy = try pass.seed(seed, seedArray, shape)
       try onDevice { () throws(DeviceError) in
-        try pass.deliver(dy, isOwned: true, to: .leaf(leafItself), isInPlace: false)
+        try pass.deliver(
+          dy, isOwned: seedArray == nil, to: .leaf(leafItself), isInPlace: false)
       }
     case .computed(let node):
       let nodes = try pass.collect(from: node, destination)
-      try pass.run(nodes, seed: try pass.seed(seed, shape), root: node)
+      let dy = try pass.seed(seed, seedArray, shape)
+      try pass.run(nodes, seed: dy, isOwned: seedArray == nil, root: node)
       try pass.clearUnreached()
     }
   }
@@ -129,8 +132,11 @@ private final class BackwardPass {
     self.keepsGraph = keepsGraph
   }
 
-  func seed(_ seed: Float, _ shape: Shape) throws(TensorError) -> NDArray {
-    try onDevice { () throws(DeviceError) in
+  func seed(
+    _ seed: Float, _ given: NDArray?, _ shape: Shape
+  ) throws(TensorError) -> NDArray {
+    if let given { return given.reshaped(shape) }
+    return try onDevice { () throws(DeviceError) in
       let dy = try backend.newArray(shape)
       try backend.fill(dy, with: seed)
       return dy
@@ -185,9 +191,9 @@ private final class BackwardPass {
     }
   }
 
-  func run(_ nodes: [Node], seed: NDArray, root: Node) throws(TensorError) {
+  func run(_ nodes: [Node], seed: NDArray, isOwned: Bool, root: Node) throws(TensorError) {
     guard wanted.contains(ObjectIdentifier(root)) else { return }
-    gradients[ObjectIdentifier(root)] = Gradient(array: seed, isOwned: true)
+    gradients[ObjectIdentifier(root)] = Gradient(array: seed, isOwned: isOwned)
     for node in nodes.reversed() {
       guard let upstream = gradients.removeValue(forKey: ObjectIdentifier(node)) else { continue }
       try onDevice { () throws(DeviceError) in try pull(node, upstream) }

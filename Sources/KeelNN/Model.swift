@@ -45,6 +45,8 @@ public final class Model {
   package let builtLayers: [BuiltLayer]
   private let parameterOfLeaf: [ObjectIdentifier: Parameter]
   private var passes: UInt64 = 0
+  /// What backward passes begin with, by its bits.
+  private var seeds: [UInt32: NDArray] = [:]
 
   /// Builds a network for inputs of the given shape (without the batch axis) and gives its
   /// parameters their first values: the same bits on every device for the same seed.
@@ -167,7 +169,9 @@ public final class Model {
     }
     var reached: Set<Int> = []
     if value.requiresGradient {
-      try value.backward(seed: weight, accumulate: accumulates, keepsGraph: false) { leaf in
+      try value.backward(
+        seed: weight, seedArray: seed(weight), accumulate: accumulates, keepsGraph: false
+      ) { leaf in
         guard let parameter = parameterOfLeaf[ObjectIdentifier(leaf)] else { return nil }
         reached.insert(parameter.index)
         return parameter.place?.gradient
@@ -186,6 +190,19 @@ public final class Model {
 }
 
 extension Model {
+  /// An element of a value, made once.
+  private func seed(_ weight: Float) throws(TensorError) -> NDArray {
+    if let known = seeds[weight.bitPattern] { return known }
+    if seeds.count == 16 { seeds = [:] }
+    let made = try onDevice { () throws(DeviceError) in
+      let array = try device.backend.allocate([1], .float32)
+      try device.backend.fill(array, with: weight)
+      return array
+    }
+    seeds[weight.bitPattern] = made
+    return made
+  }
+
   /// Keeps every parameter as it is from now on, bit for bit.
   public func freeze() throws(TensorError) { try setTrainable(false, parameters) }
 
