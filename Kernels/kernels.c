@@ -15,6 +15,9 @@ static const char prelude_tiles[] = {
 static const char prelude_half[] = {
 #embed "Programs/prelude_half.cl"
 };
+static const char prelude_step[] = {
+#embed "Programs/prelude_step.cl"
+};
 static const char pointwise[] = {
 #embed "Programs/pointwise.cl"
 };
@@ -133,6 +136,7 @@ static const KeelKernelProgram programs[] = {
     PROGRAM(prelude_random),
     PROGRAM(prelude_tiles),
     PROGRAM(prelude_half),
+    PROGRAM(prelude_step),
     PROGRAM(pointwise),
     PROGRAM(convert),
     PROGRAM(bias_activation),

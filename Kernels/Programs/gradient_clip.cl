@@ -8,8 +8,6 @@
 #define AUTO_CLIP 3u
 #define Z_CLIP 4u
 #define ADA_GC 5u
-#define APPLIED 0.0f
-#define CLIPPED 1.0f
 #if KEEL_WIDTH == 1
 #error "KEEL_WIDTH must be above 1 here"
 #endif
@@ -22,16 +20,6 @@ static inline float2 add_exactly(const float2 sum, const float x)
   const float high = sum.x + x;
   const float taken = high - sum.x;
   return (float2)(high, sum.y + ((sum.x - (high - taken)) + (x - taken)));
-}
-
-// What brings a measure down to its limit: corrected once, so that the product is the limit as
-// nearly as can be. A NaN clips nothing, nor does a limit of 0.
-static inline float factor_to(const float limit, const float measure)
-{
-  // Not fmin: it would swallow a NaN.
-  if (!(measure > limit) || !(limit > 0.0f)) return 1.0f;
-  const float factor = limit / measure;
-  return keel_is_finite(measure) ? factor + fma(-factor, measure, limit) / measure : factor;
 }
 
 // The first place of `count` sorted numbers whose number is not below x.
@@ -117,7 +105,7 @@ static inline float z_clip_limit(
     const float deviation = sqrt(variance);
     const float z = (norm - mean) / (deviation + 1e-6f);
     if (z > threshold) limit = mean + threshold * deviation / (z / threshold);
-    const float factor = z > threshold ? factor_to(limit, norm) : 1.0f;
+    const float factor = z > threshold ? keel_step_factor(limit, norm) : 1.0f;
     const float fed = factor < 1.0f ? factor * norm : norm;
     mean = alpha * mean + (1.0f - alpha) * fed;
     const float distance = fed - mean;
@@ -135,11 +123,11 @@ static inline float shared_factor(
     __global float *state, const float norm, const float largest, const uint rule,
     const float4 numbers, const uint window)
 {
-  if (rule == GLOBAL_NORM) return factor_to(numbers.x, norm);
-  if (rule == GLOBAL_MAX_ABS) return factor_to(numbers.x, largest);
+  if (rule == GLOBAL_NORM) return keel_step_factor(numbers.x, norm);
+  if (rule == GLOBAL_MAX_ABS) return keel_step_factor(numbers.x, largest);
   // An infinite norm of finite elements is above every limit, and no number to learn from.
-  if (!keel_is_finite(norm)) return factor_to(FLT_MIN, norm);
-  return factor_to(
+  if (!keel_is_finite(norm)) return keel_step_factor(FLT_MIN, norm);
+  return keel_step_factor(
       rule == AUTO_CLIP ? auto_clip_limit(state, norm, numbers.x, window)
                         : z_clip_limit(state, norm, numbers.x, numbers.y, window),
       norm);
@@ -179,7 +167,7 @@ void gradient_clip_coefficients(
   if (KEEL_LANE == 0 && applies) {
     // numbers of ADA_GC: relative, beta, limit.
     const uint warms_up = rule == ADA_GC && state[0] < (float)window;
-    float factor = warms_up ? factor_to(numbers.z, summary[0]) : 1.0f;
+    float factor = warms_up ? keel_step_factor(numbers.z, summary[0]) : 1.0f;
     if (is_global) {
       factor = shared_factor(state, summary[0], summary[1], rule, numbers, window);
     }
@@ -194,10 +182,10 @@ void gradient_clip_coefficients(
   for (uint t = KEEL_LANE; t < count; t += KEEL_GROUP) {
     const float own = statistics[t].x;
     float factor = shared;
-    if (rule == PER_TENSOR_NORM) factor = factor_to(numbers.x, own);
+    if (rule == PER_TENSOR_NORM) factor = keel_step_factor(numbers.x, own);
     if (rule == ADA_GC) {
       const float before = state[1 + t];
-      if (!warms_up) factor = before > 0.0f ? factor_to(numbers.x * before, own) : 1.0f;
+      if (!warms_up) factor = before > 0.0f ? keel_step_factor(numbers.x * before, own) : 1.0f;
       const float after = factor * own;
       float kept = warms_up ? keel_minimum(before, after)
                             : numbers.y * before + (1.0f - numbers.y) * after;
@@ -241,8 +229,8 @@ void gradient_clip_coefficients(
     if (is_global && is_last) decision[KEEL_DECISION_COEFFICIENT] = shared;
     decision[KEEL_DECISION_FACTOR] = keel_minimum(decision[KEEL_DECISION_FACTOR], smallest);
     decision[KEEL_DECISION_CLIPPED_NORM] = smallest < 1.0f ? left : norm;
-    if (smallest < 1.0f && decision[KEEL_DECISION_VERDICT] == APPLIED) {
-      decision[KEEL_DECISION_VERDICT] = CLIPPED;
+    if (smallest < 1.0f && decision[KEEL_DECISION_VERDICT] == KEEL_APPLIED) {
+      decision[KEEL_DECISION_VERDICT] = KEEL_CLIPPED;
     }
   }
 }

@@ -339,17 +339,21 @@ static inline float norm_of(const view seen)
   return root(total.x, total.y) / TINY_SCALE;
 }
 
-// gradient_telescope_finish — statistics and counts of each tensor, then of all together.
+// gradient_telescope_finish — statistics and counts of each tensor, then of all together; and the
+// decision of the step that follows from them (step_control), where one is wanted.
 //
 // Buffers    partial, found: as gradient_telescope_chunks writes; tensors: tensors x 2 (first
 //            chunk, chunks); statistics: tensors x 2 (norm, largest); counts: tensors x 4; summary:
-//            norm, largest; faults: elements not finite, first tensor with one or -1.
-// Work       one team; for each tensor, each lane adds every KEEL_GROUP-th chunk, then a tree.
+//            norm, largest; faults: elements not finite, first tensor with one or -1; the others
+//            as step_control, decision NULL where none is wanted.
+// Work       one team; for each tensor, each lane adds every KEEL_GROUP-th chunk, then a tree; the
+//            first lane decides.
 // Requires   local size KEEL_GROUP, one group.
 // Numerics   pairs throughout; fixed tree; the largest by its bits: a NaN wins, then an infinity.
 // Launched   Sources/KeelOpenCL/OpenCLGradientTelescope.swift
 // Checked    Sources/KeelCases/GradientTelescopeCases.swift
-// Why        one launch: there are few chunks, and the host never sees the result.
+// Why        one launch: there are few chunks, and the host never sees the result. A launch for
+//            the decision alone would take the host as long as one for millions of numbers.
 __kernel __attribute__((reqd_work_group_size(KEEL_GROUP, 1, 1)))
 void gradient_telescope_finish(
     __global const float *restrict partial,
@@ -359,7 +363,8 @@ void gradient_telescope_finish(
     __global int4 *restrict counts,
     __global float *restrict summary,
     __global int *restrict faults,
-    const uint tensor_count)
+    const uint tensor_count,
+    KEEL_STEP_PARAMETERS)
 {
   __local view scratch[KEEL_GROUP];
   const view nothing = {(float8)(0.0f), (int4)(0)};
@@ -381,8 +386,11 @@ void gradient_telescope_finish(
     }
   }
   if (KEEL_LANE > 0) return;
-  summary[0] = norm_of(all);
-  summary[1] = all.sums.s3;
-  faults[0] = all.counts.x + all.counts.y + all.counts.z;
+  const float norm = norm_of(all), largest = all.sums.s3;
+  const int fault_count = all.counts.x + all.counts.y + all.counts.z;
+  summary[0] = norm;
+  summary[1] = largest;
+  faults[0] = fault_count;
   faults[1] = first_fault;
+  if (decision) keel_step_begin(norm, largest, fault_count, first_fault, KEEL_STEP_ARGUMENTS);
 }

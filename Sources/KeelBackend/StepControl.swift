@@ -105,4 +105,46 @@ package protocol StepControlBackend {
     _ reading: TelescopeReading, loss: NDArray?, schedule: NDArray, firstUpdate: UInt64,
     _ rule: FaultRule, counters: NDArray, into decision: NDArray
   ) throws(DeviceError)
+
+  /// Measures the gradients and decides on the step, as ``GradientTelescopeBackend`` and the method
+  /// above; then limits all gradients together, as the last rule of ``GradientClipBackend`` does.
+  ///
+  /// - Parameter limit: a global norm or a global largest magnitude, or nil.
+  func beginStep(
+    scanning g: NDArray, _ table: TelescopeTable, wantsHistogram: Bool, _ start: StepStart,
+    limit: ClipRule?, into reading: TelescopeReading, decision: NDArray
+  ) throws(DeviceError)
+}
+
+/// What a decision is made of besides the gradients; see ``StepControlBackend``.
+package struct StepStart {
+  package let loss: NDArray?
+  package let schedule: NDArray
+  package let firstUpdate: UInt64
+  package let rule: FaultRule
+  package let counters: NDArray
+
+  package init(
+    loss: NDArray?, schedule: NDArray, firstUpdate: UInt64, _ rule: FaultRule, counters: NDArray
+  ) {
+    (self.loss, self.schedule, self.firstUpdate) = (loss, schedule, firstUpdate)
+    (self.rule, self.counters) = (rule, counters)
+  }
+}
+
+extension Backend {
+  /// One after the other, so that wrappers see each.
+  package func beginStep(
+    scanning g: NDArray, _ table: TelescopeTable, wantsHistogram: Bool, _ start: StepStart,
+    limit: ClipRule?, into reading: TelescopeReading, decision: NDArray
+  ) throws(DeviceError) {
+    try gradientTelescope(g, table, wantsHistogram: wantsHistogram, into: reading)
+    try beginStep(
+      reading, loss: start.loss, schedule: start.schedule, firstUpdate: start.firstUpdate,
+      start.rule, counters: start.counters, into: decision)
+    guard let limit else { return }
+    let unused = try allocate([max(1, reading.tensorCount)], .float32)
+    try clipCoefficients(
+      limit, reading, isLast: true, state: nil, decision: decision, into: unused)
+  }
 }

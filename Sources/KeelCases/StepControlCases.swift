@@ -12,6 +12,15 @@ enum StepControlCases {
     var firstUpdate: UInt64 = 0
   }
 
+  /// Gradients whose norm and largest magnitude are exact, and a limit for them.
+  private struct Scan: Sendable {
+    var gradients: [Float] = [3, 0, -4, 0]
+    var limit: ClipRule?
+    var loss: Float? = 0.5
+    var counters: [Int32] = [1, 2, 0, 4]
+    var rule = FaultRule(.skip, maximumSkips: 3)
+  }
+
   private static let repair = FaultRule(.repair, maximumSkips: 3)
   private static let halt = FaultRule(.halt, maximumSkips: 3)
 
@@ -39,7 +48,70 @@ enum StepControlCases {
     check("repair_nothing_wrong", Start(rule: repair)),
     check("repair_cannot_repair_a_loss", Start(faults: [6, 1], loss: .infinity, rule: repair)),
     check("repair_loss_too_often", Start(loss: .nan, rule: repair, counters: [0, 3, 0, 3])),
+    scan("scan", Scan()),
+    scan("scan_norm_limit", Scan(limit: .globalNorm(2.5))),
+    scan("scan_norm_below_its_limit", Scan(limit: .globalNorm(5))),
+    scan("scan_largest_limit", Scan(limit: .globalMaxAbs(1))),
+    scan("scan_infinite_norm_limit", Scan(gradients: [3, -.infinity], limit: .globalNorm(1))),
+    scan("scan_nan", Scan(gradients: [.nan, 1, 2], limit: .globalNorm(1))),
+    scan("scan_loss_nan", Scan(limit: .globalNorm(1), loss: .nan)),
+    scan("scan_halted", Scan(limit: .globalNorm(1), counters: [2, 1, 1, 1])),
+    scan(
+      "scan_repaired", Scan(gradients: [.nan, 1, 2], limit: .globalMaxAbs(1), rule: repair)),
   ]
+
+  private static func scan(_ label: String, _ scan: Scan) -> OperationCase {
+    OperationCase(
+      .stepControl, label,
+      inputs: [
+        CaseInput([scan.gradients.count], .repeating(scan.gradients)),
+        CaseInput([1], .repeating([scan.loss ?? 0])), CaseInput([3, 4], .repeating(schedule)),
+        CaseInput([4], .integers(scan.counters)),
+      ],
+      tolerance: .exact,
+      outputs: { (t) throws(TensorError) in
+        try t.direct([[DecisionField.count], [2]]) { (backend, out) throws(DeviceError) in
+          let table = try TelescopeTable([(offset: 0, count: scan.gradients.count)], on: backend)
+          let reading = try TelescopeReading(tensors: 1, on: backend)
+          let start = StepStart(
+            loss: scan.loss == nil ? nil : t[1].value, schedule: t[2].value, firstUpdate: 0,
+            scan.rule, counters: t[3].value)
+          try backend.beginStep(
+            scanning: t[0].value, table, wantsHistogram: false, start, limit: scan.limit,
+            into: reading, decision: out[0])
+          try backend.pointwise(.x, [reading.summary], into: out[1])
+        } + [t[3]]
+      },
+      oracles: { oracle($0, scan) })
+  }
+
+  /// What ``decide(_:_:)`` says of the same numbers, and the limit.
+  private static func oracle(_ t: [[Double]], _ scan: Scan) -> [[Double]] {
+    let (g, bad) = (t[0], t[0].count { !$0.isFinite })
+    let isNaN = g.contains(where: \.isNaN)
+    let largest = isNaN ? .nan : g.map(abs).max() ?? 0
+    let norm = bad > 0 ? largest : g.reduce(0) { $0 + $1 * $1 }.squareRoot()
+    let start = Start(loss: scan.loss, rule: scan.rule)
+    var results = decide(
+      [[norm, largest], [Double(bad), bad > 0 ? 0 : -1], t[1], t[2], t[3]], start)
+    func field(_ field: DecisionField) -> Int { field.rawValue }
+    let (measure, limit): (Double, Double) =
+      switch scan.limit {
+      case .globalNorm(let limit): (norm, Double(limit))
+      case .globalMaxAbs(let limit): (largest, Double(limit))
+      default: (0, 1)
+      }
+    if results[0][field(.applies)] == 1, measure > limit {
+      let factor = limit / measure
+      results[0][field(.coefficient)] = factor
+      results[0][field(.factor)] = factor
+      results[0][field(.clippedNorm)] = factor * norm
+      if results[0][field(.verdict)] == Double(StepVerdict.applied.rawValue) {
+        results[0][field(.verdict)] = Double(StepVerdict.clipped.rawValue)
+      }
+    }
+    return [results[0], [norm, largest], results[1]]
+  }
 
   /// Learning rate, corrections, noise of three updates.
   private static let schedule: [Float] = [

@@ -63,6 +63,7 @@ package final class KernelSource: Sendable {
     (function: "keel_philox", name: "prelude_random"),
     (function: "keel_stored", name: "prelude_half"),
     (function: "keel_tile_multiply", name: "prelude_tiles"),
+    (function: "keel_step_", name: "prelude_step"),
   ]
 
   /// What the compiler sees.

@@ -90,12 +90,13 @@ package final class StepPipeline {
     try unscale(gradients)
     try addPenalties(to: gradients)
     try onDevice { () throws(DeviceError) in
-      try backend.gradientTelescope(
-        gradients, table, wantsHistogram: wantsHistogram, into: reading)
+      let start = StepStart(
+        loss: loss?.value, schedule: schedule.array, firstUpdate: firstUpdate,
+        stability.faultRule, counters: counters)
       try backend.beginStep(
-        reading, loss: loss?.value, schedule: schedule.array, firstUpdate: firstUpdate,
-        stability.faultRule, counters: counters, into: decision)
-      try clip(gradients)
+        scanning: gradients, table, wantsHistogram: wantsHistogram, start, limit: stability.limit,
+        into: reading, decision: decision)
+      if stability.limit == nil { try clip(gradients) }
       try addNoise(to: gradients, firstUpdate: firstUpdate, attempt: attempt)
       try descend(attempt)
     }
@@ -288,6 +289,18 @@ extension Stability {
     case .skipStep: FaultRule(.skip, maximumSkips: maximumSkips)
     case .raise, .rewind: FaultRule(.halt, maximumSkips: maximumSkips)
     case .zero, .clipFinite: FaultRule(.repair, maximumSkips: maximumSkips)
+    }
+  }
+}
+
+extension Stability {
+  /// The clip chain where it is one limit for all gradients together, which the decision takes in.
+  fileprivate var limit: ClipRule? {
+    guard clip.stages.count == 1, onFault.repair == nil else { return nil }
+    switch clip.stages[0] {
+    case .globalNorm(let limit): return .globalNorm(limit)
+    case .globalMaxAbs(let limit): return .globalMaxAbs(limit)
+    default: return nil
     }
   }
 }
