@@ -153,6 +153,22 @@ static inline void store_columns(const float16 x, __global float *p, const uint 
   for (uint i = from; i < to && i < 16; ++i) p[i] = v[i];
 }
 
+// The sum of sixteen columns over `steps` lines, of which the first `whole` are read as they are
+// and the others up to column `to`.
+static inline float16 sum_of_lines(
+    __global const float *b, const uint step, const uint whole, const uint steps, const uint to)
+{
+  float16 sum = (float16)(0.0f);
+  uint k = 0;
+  for (; k + 4 <= whole; k += 4, b += 4 * (size_t)step) {
+    const float16 pair = vload16(0, b) + vload16(0, b + step);
+    sum += pair + (vload16(0, b + 2 * (size_t)step) + vload16(0, b + 3 * (size_t)step));
+  }
+  for (; k < whole; ++k, b += step) sum += vload16(0, b);
+  for (; k < steps; ++k, b += step) sum += load_columns(b, 0, to);
+  return sum;
+}
+
 // matmul_tiles — c[r, s] = activation(sum over k of a[r, k] * b[k, s] + bias[s]).
 //
 // Buffers    a: element (r, k) at r * a_row_step + k * a_inner_step, panel a_panel_step apart;
@@ -161,10 +177,14 @@ static inline void store_columns(const float16 x, __global float *p, const uint 
 //            has_bias.
 // Work       one work-item per tile: axis 0 = tile of rows, axis 1 = tile of columns, axis 2 =
 //            batch.
-// Requires   local size 1 x 1 x 1. An operand in place has at least one tile of lines (its last
-//            tile is moved back into the matrix and stores only what is new), or is packed. With
-//            `accumulates`, which adds to c, no bias and no activation.
-// Numerics   one fma per step in the order of k, then one addition of the bias (or of c).
+//            column_sums: columns, or NULL; sum over k of b[k, s].
+// Requires   local size 1 x 1 x 1. A left operand in place has at least one tile of rows; the last
+//            tile of an operand in place is moved back into the matrix and stores only what is new;
+//            a right one narrower than a tile is read beyond its rows, not beyond its end. With
+//            `accumulates`, which adds to c, no bias and no activation. column_sums: one matrix,
+//            one split.
+// Numerics   one fma per step in the order of k, then one addition of the bias (or of c). A column
+//            sum is one chain of four rows by halves.
 // Launched   Sources/KeelOpenCL/OpenCLMatmulTiles.swift
 // Checked    Sources/KeelCases/MatmulCases.swift
 // Why        the sums stay in registers over the whole inner axis: each step costs TILE_ROWS
@@ -175,6 +195,7 @@ void matmul_tiles(
     __global const float *restrict b,
     __global const float *restrict bias,
     __global float *restrict c,
+    __global float *restrict column_sums,
     const uint rows,
     const uint inner,
     const uint columns,
@@ -208,7 +229,14 @@ void matmul_tiles(
   const uint steps = min(slice, inner - begin);
   // In place, the last tile starts early enough to end inside the matrix.
   const uint row_back = a_packed ? 0 : max((int)(row + TILE_ROWS - rows), 0);
-  const uint column_back = b_packed ? 0 : max((int)(column + TILE_COLUMNS - columns), 0);
+  const bool is_narrow = !b_packed && columns < TILE_COLUMNS;
+  const uint column_back =
+      b_packed || is_narrow ? 0 : max((int)(column + TILE_COLUMNS - columns), 0);
+  // Steps whose line of a tile ends inside the matrix.
+  const uint whole = !is_narrow
+      ? steps
+      : (uint)clamp((int)inner - (int)begin - (int)((TILE_COLUMNS - 1) / b_inner_step),
+                    0, (int)steps);
   __global const float *a_tile = a + batch * a_batch_step + row_tile * a_panel_step +
       (size_t)begin * a_inner_step - (size_t)row_back * a_row_step;
   __global const float *b_tile = b + batch * b_batch_step + column_tile * b_panel_step +
@@ -220,10 +248,11 @@ void matmul_tiles(
 #pragma unroll
     for (uint j = 0; j < TILE_VECTORS; ++j) sum[i][j] = (float16)(0.0f);
   }
-  for (uint k = 0; k < steps; ++k) {
+  __global const float *b_line = b_tile;
+  for (uint k = 0; k < whole; ++k) {
     float16 line[TILE_VECTORS];
 #pragma unroll
-    for (uint j = 0; j < TILE_VECTORS; ++j) line[j] = ((__global const keel_any16 *)b_tile)[j];
+    for (uint j = 0; j < TILE_VECTORS; ++j) line[j] = ((__global const keel_any16 *)b_line)[j];
 #pragma unroll
     for (uint i = 0; i < TILE_ROWS; ++i) {
       const float16 value = (float16)(a_tile[(size_t)i * a_row_step]);
@@ -231,11 +260,36 @@ void matmul_tiles(
       for (uint j = 0; j < TILE_VECTORS; ++j) sum[i][j] = fma(value, line[j], sum[i][j]);
     }
     a_tile += a_inner_step;
-    b_tile += b_inner_step;
+    b_line += b_inner_step;
+  }
+#pragma unroll 1
+  for (uint k = whole; k < steps; ++k) {
+    float16 line[TILE_VECTORS];
+    for (uint j = 0; j < TILE_VECTORS; ++j) {
+      line[j] = load_columns(b_line + 16 * j, 0, max((int)(columns - 16 * j), 0));
+    }
+#pragma unroll
+    for (uint i = 0; i < TILE_ROWS; ++i) {
+      const float16 value = (float16)(a_tile[(size_t)i * a_row_step]);
+#pragma unroll
+      for (uint j = 0; j < TILE_VECTORS; ++j) sum[i][j] = fma(value, line[j], sum[i][j]);
+    }
+    a_tile += a_inner_step;
+    b_line += b_inner_step;
   }
 
-  float16 shift[TILE_VECTORS];
   const uint first = column - column_back;
+  if (column_sums && row_tile == 0) {
+#pragma unroll 1
+    for (uint j = 0; j < TILE_VECTORS; ++j) {
+      const uint from = max((int)(column_back - 16 * j), 0);
+      const uint to = max((int)(columns - first - 16 * j), 0);
+      if (from >= 16 || to == 0) continue;
+      store_columns(sum_of_lines(b_tile + 16 * j, b_inner_step, whole, steps, to),
+                    column_sums + first + 16 * j, from, to);
+    }
+  }
+  float16 shift[TILE_VECTORS];
 #pragma unroll
   for (uint j = 0; j < TILE_VECTORS; ++j) {
     shift[j] = has_bias && first + 16 * j < columns

@@ -55,4 +55,23 @@ package protocol MatmulBackend {
     _ a: NDArray, _ b: NDArray, _ geometry: MatmulGeometry, _ epilogue: Epilogue,
     into c: NDArray
   ) throws(DeviceError)
+
+  /// The same of one matrix without bias and activation, b not transposed; and
+  /// columnSums[n] = sum over k of b[k, n].
+  func matmul(
+    _ a: NDArray, _ b: NDArray, _ geometry: MatmulGeometry, into c: NDArray,
+    columnSums: NDArray
+  ) throws(DeviceError)
+}
+
+extension Backend {
+  /// One after the other, so that wrappers see each.
+  package func matmul(
+    _ a: NDArray, _ b: NDArray, _ geometry: MatmulGeometry, into c: NDArray,
+    columnSums: NDArray
+  ) throws(DeviceError) {
+    try matmul(a, b, geometry, .none, into: c)
+    try reduce(
+      .sum, b.reshaped([geometry.inner, geometry.columns]), axes: [0], into: columnSums)
+  }
 }

@@ -64,11 +64,34 @@ extension OpenCLBackend: MatmulBackend {
     into result: MatmulResult
   ) throws(DeviceError) {
     if geometry.batch * geometry.rows * geometry.columns == 0 { return }
+    try matmul(a, b, geometry, epilogue, into: result, by: plan(geometry))
+  }
+
+  package func matmul(
+    _ a: NDArray, _ b: NDArray, _ geometry: MatmulGeometry, into c: NDArray,
+    columnSums: NDArray
+  ) throws(DeviceError) {
+    if c.count > 0, c.dtype == .float32, geometry.batch == 1, !geometry.transposeRight,
+      case .tiles(let tiles) = plan(geometry)
+    {
+      let tiles = tiles.fitted(to: geometry)
+      if tiles.splits == 1 {
+        let result = MatmulResult(array: c, batchStride: c.count)
+        return try matmulTiles(
+          a, b, geometry, tiles, .none, into: result, columnSums: columnSums)
+      }
+    }
+    try matmul(a, b, geometry, .none, into: c)
+    try reduce(
+      .sum, b.reshaped([geometry.inner, geometry.columns]), axes: [0], into: columnSums)
+  }
+
+  private func plan(_ geometry: MatmulGeometry) -> MatmulPlan {
     let isCPUClass = self.isCPUClass
     let tuned = tuning.matmul(geometry, isCPUClass: isCPUClass, limits: limits)
     let plan = tuned ?? MatmulPlan(geometry, isCPUClass: isCPUClass, limits: limits)
     explain("matmul \(geometry): \(plan)" + (tuned == nil ? "" : ", tuned"))
-    try matmul(a, b, geometry, epilogue, into: result, by: plan)
+    return plan
   }
 
   /// The same by the kernels of a given plan, which must be able to compute the geometry.

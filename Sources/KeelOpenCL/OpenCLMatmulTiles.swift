@@ -47,13 +47,14 @@ package struct MatmulTiles: Hashable, Sendable {
   package init(_ geometry: MatmulGeometry, parts: Int? = nil) {
     rows = 8
     vectors = Self.vectors(columns: geometry.columns)
-    // In place, a tile must fit in the operand. A long operand that is read again and again, each
-    // step on another page, is worth a copy; measured in docs/benchmarks.md.
+    // In place, a tile of rows must fit in the operand. A long operand that is read again and
+    // again, each step on another page, is worth a copy; measured in docs/benchmarks.md.
     packsLeft =
       geometry.rows < rows
       || geometry.transposeLeft && geometry.rows >= 1024 && geometry.columns >= 512
+    let isNarrow = geometry.columns < 16 * vectors
     packsRight =
-      geometry.transposeRight || geometry.columns < 16 * vectors
+      geometry.transposeRight || isNarrow && geometry.rows * geometry.inner > Self.fewElements
       || geometry.inner >= 1024 && geometry.columns >= 1024 && geometry.rows >= 64
     let parts = parts ?? (geometry.transposeLeft && !packsLeft ? Self.parts(geometry) : 1)
     slice = max(1, ceilDivide(geometry.inner, parts))
@@ -62,6 +63,10 @@ package struct MatmulTiles: Hashable, Sendable {
     // the left one, mostly the larger, is read once.
     columnsFirst = slice * geometry.columns <= 1 << 16
   }
+
+  /// A left operand of so few elements does not read a narrow right one often enough for a copy and
+  /// its launch.
+  private static let fewElements = 1 << 16
 
   /// The width of a tile that leaves least of its last one unused; of equal ones 32 columns.
   static func vectors(columns: Int) -> Int {
@@ -79,14 +84,14 @@ package struct MatmulTiles: Hashable, Sendable {
     return parts < 4 ? 1 : parts
   }
 
-  /// Whether every operand that stays in place can be read in whole tiles, and the sums of parts
-  /// take at most 64 MiB.
+  /// Whether every operand that stays in place can be read so, and the sums of parts take at most
+  /// 64 MiB.
   func computes(_ geometry: MatmulGeometry) -> Bool {
     splits * geometry.batch * geometry.rows * geometry.columns
       <= max(
         16 << 20, geometry.batch * geometry.rows * geometry.columns)
       && (packsLeft || geometry.rows >= rows)
-      && (packsRight || !geometry.transposeRight && geometry.columns >= columns)
+      && (packsRight || !geometry.transposeRight)
   }
 }
 
@@ -105,7 +110,7 @@ private struct TileOperand {
 extension OpenCLBackend {
   package func matmulTiles(
     _ a: NDArray, _ b: NDArray, _ geometry: MatmulGeometry, _ plan: MatmulTiles,
-    _ epilogue: Epilogue, into result: MatmulResult
+    _ epilogue: Epilogue, into result: MatmulResult, columnSums: NDArray? = nil
   ) throws(DeviceError) {
     let left = try operand(
       a, lines: geometry.rows, inner: geometry.inner, isTransposed: geometry.transposeLeft,
@@ -126,7 +131,7 @@ extension OpenCLBackend {
       geometry.batch * plan.splits)
     try launch(
       "matmul_tiles", from: .matmul, options: plan.options, grid: grid,
-      left.array, right.array, epilogue.bias, sums,
+      left.array, right.array, epilogue.bias, sums, columnSums,
       UInt32(geometry.rows), UInt32(geometry.inner), UInt32(geometry.columns),
       UInt32(left.lineStep), UInt32(left.innerStep), UInt64(left.panelStep),
       UInt64(left.batchStep), UInt32(right.innerStep), UInt64(right.panelStep),

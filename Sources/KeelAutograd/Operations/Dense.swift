@@ -46,8 +46,11 @@ extension Tensor {
     let output = attach(
       .matmul, inputs, y, links: links, overwritesUpstream: fused != .identity
     ) { (dy, dx) throws(DeviceError) in
+      let db = dx.count > 2 ? dx[2] : nil
+      // Without an activation the bias' gradient is a sum that the weight's product reads anyway.
+      let sumsAlong = fused == .identity && dx[1] != nil && dy.dtype == .float32
       let dz = try backend.pullEpilogue(
-        fused, output: y, upstream: dy, bias: dx.count > 2 ? dx[2] : nil,
+        fused, output: y, upstream: dy, bias: sumsAlong ? nil : db,
         needsInner: dx[0] != nil || dx[1] != nil)
       if let destination = dx[0] {
         let product = MatmulGeometry(
@@ -57,7 +60,11 @@ extension Tensor {
       if let destination = dx[1] {
         let product = MatmulGeometry(
           rows: inner, inner: rows, columns: columns, transposeLeft: true)
-        try backend.matmul(x, dz, product, .none, into: destination)
+        if sumsAlong, let db {
+          try backend.matmul(x, dz, product, into: destination, columnSums: db)
+        } else {
+          try backend.matmul(x, dz, product, .none, into: destination)
+        }
       }
     }
     return activation.isFusable ? output : try output.activate("dense", activation)
