@@ -192,24 +192,11 @@ void convolution2d_filter_tiles(
   }
 }
 
-// convolution2d_filter_sum — d[i] = sum over s of partial[s, i].
-//
-// Buffers    partial: splits x count; d: count.
-// Work       axis 0 = run of 256 elements.
-// Requires   local size 1; splits > 0.
-// Numerics   four sums of every fourth split, then (0 + 1) + (2 + 3): a fixed tree.
-// Launched   Sources/KeelOpenCL/OpenCLConvolution2DFilterTiles.swift
-// Checked    Sources/KeelCases/Convolution2DCases.swift
-// Why        no atomics: the order of the sum depends on the shape alone, so two runs agree in
-//            every bit.
-__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void convolution2d_filter_sum(
-    __global const float *restrict partial,
-    __global float *restrict d,
-    const uint splits,
-    const uint count)
+// d[i] = sum over s of partial[s, i], for 256 elements from `begin` on.
+static inline void sum_run(
+    __global const float *restrict partial, __global float *restrict d, const uint splits,
+    const uint count, const uint begin)
 {
-  const uint begin = (uint)get_global_id(0) * 256;
   const uint end = min(begin + 256u, count);
   for (uint i = begin; i < end; i += 16) {
     const uint used = end - i;
@@ -231,5 +218,36 @@ void convolution2d_filter_sum(
       vstore16(total, 0, v);
       for (uint c = 0; c < used; ++c) d[i + c] = v[c];
     }
+  }
+}
+
+// convolution2d_filter_sum — d[i] = sum over s of partial[s, i], and the same of the bias.
+//
+// Buffers    partial: splits x count; d: count; bias_partial: bias_splits x bias_count or NULL; db:
+//            bias_count or NULL.
+// Work       axis 0 = run of 256 elements: those of d, then those of db.
+// Requires   local size 1; splits > 0.
+// Numerics   four sums of every fourth split, then (0 + 1) + (2 + 3): a fixed tree.
+// Launched   Sources/KeelOpenCL/OpenCLConvolution2DFilterTiles.swift
+// Checked    Sources/KeelCases/Convolution2DCases.swift
+// Why        no atomics: the order of the sum depends on the shape alone, so two runs agree in
+//            every bit. Two short sums in one launch.
+__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+void convolution2d_filter_sum(
+    __global const float *restrict partial,
+    __global float *restrict d,
+    const uint splits,
+    const uint count,
+    __global const float *restrict bias_partial,
+    __global float *restrict db,
+    const uint bias_splits,
+    const uint bias_count)
+{
+  const uint run = get_global_id(0);
+  const uint runs = (count + 255) / 256;
+  if (run < runs) {
+    sum_run(partial, d, splits, count, run * 256);
+  } else {
+    sum_run(bias_partial, db, bias_splits, bias_count, (run - runs) * 256);
   }
 }

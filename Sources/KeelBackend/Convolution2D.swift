@@ -89,4 +89,34 @@ package protocol Convolution2DBackend {
     _ x: NDArray, upstream dy: NDArray, _ geometry: Convolution2DGeometry,
     into dfilter: NDArray
   ) throws(DeviceError)
+
+  /// The gradients of filter and bias of y = activation(x * filter + bias), and dz in place of dy:
+  /// ``BiasActivationBackend/biasActivationGradient(output:upstream:_:into:bias:)``, then
+  /// convolution2DFilterGradient of dz.
+  func convolution2DParameterGradients(
+    _ x: NDArray, output y: NDArray, upstream dy: NDArray, _ activation: Activation,
+    _ geometry: Convolution2DGeometry, into dfilter: NDArray, bias db: NDArray
+  ) throws(DeviceError)
+}
+
+extension Backend {
+  /// One after the other, so that wrappers see each.
+  package func convolution2DParameterGradients(
+    _ x: NDArray, output y: NDArray, upstream dy: NDArray, _ activation: Activation,
+    _ geometry: Convolution2DGeometry, into dfilter: NDArray, bias db: NDArray
+  ) throws(DeviceError) {
+    let rows: Shape = [dy.count / max(1, geometry.outChannels), geometry.outChannels]
+    try pullActivation(y, dy, activation, rows, bias: db)
+    try convolution2DFilterGradient(x, upstream: dy, geometry, into: dfilter)
+  }
+
+  /// dz in place of dy, and the gradient of the bias.
+  package func pullActivation(
+    _ y: NDArray, _ dy: NDArray, _ activation: Activation, _ rows: Shape, bias db: NDArray
+  ) throws(DeviceError) {
+    let dz = dy.reshaped(rows)
+    try biasActivationGradient(
+      output: y.reshaped(rows), upstream: dz, activation,
+      into: activation == .identity ? nil : dz, bias: db)
+  }
 }

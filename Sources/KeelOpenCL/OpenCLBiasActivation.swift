@@ -48,16 +48,30 @@ extension OpenCLBackend: BiasActivationBackend {
   private func sumGradient(
     _ y: NDArray, _ dy: NDArray, _ activation: Activation, into dz: NDArray?, bias db: NDArray
   ) throws(DeviceError) {
+    let sums = try sumParts(y, dy, activation, into: dz, bias: db)
+    if let sums { try finish(sums) }
+  }
+
+  /// Sums parts of the bias' gradient; nil where there was one part, and it is in `db`.
+  func sumParts(
+    _ y: NDArray, _ dy: NDArray, _ activation: Activation, into dz: NDArray?, bias db: NDArray
+  ) throws(DeviceError) -> BiasSums? {
     let isCPUClass = isCPUClass
-    let fold = ReductionPass.fold(
-      reduced: y.count / db.count, inner: db.count, toReach: isCPUClass ? 16 : 32)
+    // So few numbers that one work-item is done before a second launch would have started.
+    let isSmall = isCPUClass && y.count <= 1 << 14
+    let fold =
+      isSmall
+      ? 1
+      : ReductionPass.fold(
+        reduced: y.count / db.count, inner: db.count, toReach: isCPUClass ? 16 : 32)
     let columns = db.count * fold
     let rows = y.count / columns
     let width = isCPUClass && columns >= 16 ? 16 : 1
     let group = isCPUClass ? 1 : 256
     // MOST vectors of the kernel, or the lanes that share a block.
     let blocks = ceilDivide(columns, isCPUClass ? 64 * width : 32)
-    let wanted = min(ceilDivide(rows, 32), ceilDivide(limits.computeUnits * 8, blocks))
+    let wanted =
+      isSmall ? 1 : min(ceilDivide(rows, 32), ceilDivide(limits.computeUnits * 8, blocks))
     let partRows = ceilDivide(rows, wanted)
     let parts = ceilDivide(rows, partRows)
     let isWhole = parts * fold == 1
@@ -70,10 +84,14 @@ extension OpenCLBackend: BiasActivationBackend {
       ] + y.dtype.halfOptions,
       grid: isCPUClass ? .tiles(blocks, parts) : .groups(blocks * parts, of: group), y, dy, dz,
       sums, activation.kernelParameter, UInt32(rows), UInt32(columns), UInt32(partRows))
-    guard !isWhole else { return }
-    var rest = ReductionPass(kind: .sum, outer: 1, reduced: parts * fold, inner: db.count)
-    rest.isSecond = db.count > 1
-    try reduce(sums, rest, divisor: 1, into: db)
+    return isWhole ? nil : BiasSums(parts: sums, count: parts * fold, into: db)
+  }
+
+  /// Adds the parts.
+  func finish(_ sums: BiasSums) throws(DeviceError) {
+    var rest = ReductionPass(kind: .sum, outer: 1, reduced: sums.count, inner: sums.into.count)
+    rest.isSecond = sums.into.count > 1
+    try reduce(sums.parts, rest, divisor: 1, into: sums.into)
   }
 
   /// Elements per work-item of a flat loop on a CPU-class device: enough to hide its start, and
@@ -81,4 +99,12 @@ extension OpenCLBackend: BiasActivationBackend {
   func elementChunk(_ count: Int) -> Int {
     ceilDivide(max(4096, ceilDivide(count, limits.computeUnits * 8)), 16) * 16
   }
+}
+
+/// Parts of a bias' gradient that are still to be added.
+struct BiasSums {
+  /// count x the bias.
+  let parts: NDArray
+  let count: Int
+  let into: NDArray
 }

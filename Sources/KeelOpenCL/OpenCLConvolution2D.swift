@@ -167,6 +167,24 @@ extension OpenCLBackend: Convolution2DBackend {
       x, upstream: dy, geometry, into: dfilter, by: plan(geometry, .filterGradient))
   }
 
+  package func convolution2DParameterGradients(
+    _ x: NDArray, output y: NDArray, upstream dy: NDArray, _ activation: Activation,
+    _ geometry: Convolution2DGeometry, into dfilter: NDArray, bias db: NDArray
+  ) throws(DeviceError) {
+    let plan = plan(geometry, .filterGradient)
+    let rows: Shape = [dy.count / max(1, geometry.outChannels), geometry.outChannels]
+    guard case .tiles = plan, activation != .identity, dfilter.dtype == .float32,
+      dfilter.count > 0, dy.count > 0, x.count > 0
+    else {
+      try pullActivation(y, dy, activation, rows, bias: db)
+      return try convolution2DFilterGradient(x, upstream: dy, geometry, into: dfilter, by: plan)
+    }
+    // The last sums of both in one launch.
+    let (y, dz) = (y.reshaped(rows), dy.reshaped(rows))
+    let sums = try sumParts(y, dz, activation, into: dz, bias: db)
+    try convolution2DFilterTiles(x, dy, geometry, into: dfilter, bias: sums)
+  }
+
   private func plan(
     _ geometry: Convolution2DGeometry, _ direction: Convolution2DDirection
   ) -> Convolution2DPlan {

@@ -40,7 +40,8 @@ private struct Convolution2DFilterTiles {
 
 extension OpenCLBackend {
   func convolution2DFilterTiles(
-    _ x: NDArray, _ dy: NDArray, _ geometry: Convolution2DGeometry, into dfilter: NDArray
+    _ x: NDArray, _ dy: NDArray, _ geometry: Convolution2DGeometry, into dfilter: NDArray,
+    bias: BiasSums? = nil
   ) throws(DeviceError) {
     let source = try KernelSource.named("convolution2d_filter")
     let plan = Convolution2DFilterTiles(
@@ -59,11 +60,15 @@ extension OpenCLBackend {
       geometry.outputExtent, UInt32(geometry.outChannels), geometry.kernelExtent,
       UInt32(geometry.groupInChannels), UInt32(geometry.groupOutChannels), geometry.stride,
       geometry.dilation, UInt32(plan.block), UInt32(plan.chunk))
-    if plan.splits == 1 { return }
+    if plan.splits == 1 {
+      if let bias { try finish(bias) }
+      return
+    }
     try launch(
       "convolution2d_filter_sum", source: source, options: plan.options,
-      grid: .tiles(ceilDivide(dfilter.count, 256)), sums, dfilter, UInt32(plan.splits),
-      UInt32(dfilter.count))
+      grid: .tiles(ceilDivide(dfilter.count, 256) + ceilDivide(bias?.into.count ?? 0, 256)),
+      sums, dfilter, UInt32(plan.splits), UInt32(dfilter.count), bias?.parts, bias?.into,
+      UInt32(bias?.count ?? 0), UInt32(bias?.into.count ?? 0))
   }
 
   /// x with its border of zeros in memory, or as it is where there is none.

@@ -55,9 +55,13 @@ struct ReductionColumnsPlan {
   /// Vectors that a work-item on its own carries.
   let most: Int
 
+  /// So few numbers that one work-item has summed them before a second launch would have started.
+  private static let fewNumbers = 4096
+
   init(_ pass: ReductionPass, isCPUClass: Bool, units: Int) {
+    let isSmall = isCPUClass && pass.outer * pass.reduced * pass.inner <= Self.fewNumbers
     let folded =
-      pass.isSecond
+      pass.isSecond || isSmall
       ? 1
       : ReductionPass.fold(
         reduced: pass.reduced, inner: pass.inner, toReach: isCPUClass ? 16 : 32)
@@ -71,7 +75,8 @@ struct ReductionColumnsPlan {
       let blocks = pass.outer * ceilDivide(inner, width * most)
       // Parts of 64 rows or more, as many as keep all threads busy.
       let wanted =
-        pass.isSecond ? 1 : min(ceilDivide(reduced, 64), ceilDivide(units * 8, blocks))
+        pass.isSecond || isSmall
+        ? 1 : min(ceilDivide(reduced, 64), ceilDivide(units * 8, blocks))
       partRows = ceilDivide(reduced, wanted)
       parts = ceilDivide(reduced, partRows)
       itemBlocks = max(1, 4096 / (partRows * min(inner, width * most)))

@@ -42,11 +42,18 @@ extension Tensor {
     let output = attach(
       .convolution2D, inputs, y, links: links, overwritesUpstream: fused != .identity
     ) { (dy, dx) throws(DeviceError) in
-      let dz = try backend.pullEpilogue(
-        fused, output: y, upstream: dy, bias: dx.count > 2 ? dx[2] : nil,
-        needsInner: dx[0] != nil || dx[1] != nil)
-      if let destination = dx[1] {
-        try backend.convolution2DFilterGradient(x, upstream: dz, geometry, into: destination)
+      let db = dx.count > 2 ? dx[2] : nil
+      // In place of dy.
+      let dz = dy
+      if let dfilter = dx[1], let db, dy.dtype == .float32 {
+        try backend.convolution2DParameterGradients(
+          x, output: y, upstream: dy, fused, geometry, into: dfilter, bias: db)
+      } else {
+        _ = try backend.pullEpilogue(
+          fused, output: y, upstream: dy, bias: db, needsInner: dx[0] != nil || dx[1] != nil)
+        if let dfilter = dx[1] {
+          try backend.convolution2DFilterGradient(x, upstream: dz, geometry, into: dfilter)
+        }
       }
       if let destination = dx[0] {
         try backend.convolution2DInputGradient(
