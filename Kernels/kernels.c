@@ -18,6 +18,9 @@ static const char prelude_half[] = {
 static const char prelude_step[] = {
 #embed "Programs/prelude_step.cl"
 };
+static const char prelude_winograd[] = {
+#embed "Programs/prelude_winograd.cl"
+};
 static const char pointwise[] = {
 #embed "Programs/pointwise.cl"
 };
@@ -65,6 +68,9 @@ static const char convolution2d_filter_local[] = {
 };
 static const char convolution2d_groups[] = {
 #embed "Programs/convolution2d_groups.cl"
+};
+static const char convolution2d_winograd_blocks[] = {
+#embed "Programs/convolution2d_winograd_blocks.cl"
 };
 static const char convolution2d_winograd[] = {
 #embed "Programs/convolution2d_winograd.cl"
@@ -137,6 +143,7 @@ static const KeelKernelProgram programs[] = {
     PROGRAM(prelude_tiles),
     PROGRAM(prelude_half),
     PROGRAM(prelude_step),
+    PROGRAM(prelude_winograd),
     PROGRAM(pointwise),
     PROGRAM(convert),
     PROGRAM(bias_activation),
@@ -154,6 +161,7 @@ static const KeelKernelProgram programs[] = {
     PROGRAM(convolution2d_filter_local),
     PROGRAM(convolution2d_groups),
     PROGRAM(convolution2d_winograd),
+    PROGRAM(convolution2d_winograd_blocks),
     PROGRAM(pooling2d),
     PROGRAM(lstm),
     PROGRAM(lstm_tiles),

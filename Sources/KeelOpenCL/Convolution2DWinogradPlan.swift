@@ -8,6 +8,9 @@ package struct Convolution2DWinogradPlan: Hashable, Sendable {
   /// Tiles of a slice, which are transformed, multiplied and transformed back before the next:
   /// their points then wait in a cache, and scratch memory stays small.
   package let slice: Int
+  /// Tiles of a block that one work-item takes through all stages while their points are in its
+  /// cache; 0 where the stages are launches of their own, slice by slice.
+  package let block: Int
   /// The estimated time over that of the direct kernels.
   package let share: Double
 
@@ -33,10 +36,11 @@ package struct Convolution2DWinogradPlan: Hashable, Sendable {
     }
   }
 
-  package init(tileOut: Int, slice: Int) {
+  package init(tileOut: Int, slice: Int, block: Int = 0) {
     precondition(tileOut == 2 || tileOut == 4)
     self.tileOut = tileOut
     self.slice = slice
+    self.block = block
     share = 1
   }
 
@@ -58,12 +62,29 @@ package struct Convolution2DWinogradPlan: Hashable, Sendable {
     share = best.cost / direct
     let points = (tileOut + 2) * (tileOut + 2)
     var bytes = isCPUClass ? 8 << 20 : 256 << 20
-    if extents.isFilterGradient {
-      // The points of the filter are read and written once for each slice.
-      bytes = max(bytes, 16 * points * extents.inner * extents.columns)
-    }
+    // The points of the filter are read once for each slice, those of its gradient written too.
+    let passes = extents.isFilterGradient ? 4 : 1
+    bytes = max(bytes, 4 * passes * points * extents.inner * extents.columns)
     let tileBytes = 4 * points * (extents.inner + extents.columns)
-    slice = min(max(8, bytes / tileBytes / 8 * 8), extents.tileCount(tileOut))
+    let count = extents.tileCount(tileOut)
+    let slices = ceilDivide(count, max(8, bytes / tileBytes))
+    slice = ceilDivide(ceilDivide(count, slices), 8) * 8
+    block =
+      Self.worksInBlocks(extents, isCPUClass) && extents.inner * extents.columns <= 1 << 16
+      ? Self.block(tileOut, extents) : 0
+  }
+
+  /// Whether blocks of tiles can go through all stages in one launch.
+  package static func worksInBlocks(_ extents: Extents, _ isCPUClass: Bool) -> Bool {
+    isCPUClass && !extents.isFilterGradient && extents.inner % 16 == 0
+      && extents.columns % 16 == 0
+  }
+
+  /// Tiles whose points, and those of their products with 32 filters, fill half of a second cache:
+  /// the points of the filter pass through the rest.
+  package static func block(_ tileOut: Int, _ extents: Extents) -> Int {
+    let tileBytes = 4 * (tileOut + 2) * (tileOut + 2) * (extents.inner + 32)
+    return max(8, min(24, (512 << 10) / tileBytes / 8 * 8))
   }
 
   /// Floating-point operations, and what moving the points costs, in the time of one operation.

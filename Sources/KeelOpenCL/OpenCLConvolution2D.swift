@@ -48,7 +48,8 @@ extension Convolution2DPlan: CustomStringConvertible {
     case .groups: "one group per few channels, no matrix product"
     case .product: "a matrix product of pixels and channels"
     case .winograd(let plan):
-      "Winograd, tiles of \(plan.tileOut) x \(plan.tileOut) in slices of \(plan.slice)"
+      "Winograd, tiles of \(plan.tileOut) x \(plan.tileOut) in "
+        + (plan.block > 0 ? "blocks of \(plan.block)" : "slices of \(plan.slice)")
         + (plan.share == 1
           ? "" : ", estimated at \(plan.share.fixed(2)) of the direct kernels' time")
     case .tiles: "register tiles (Winograd: another form, or no gain)"

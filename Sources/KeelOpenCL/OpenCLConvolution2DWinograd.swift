@@ -9,8 +9,6 @@ extension OpenCLBackend {
   ) throws(DeviceError) {
     let (inner, columns) = (extents.inner, extents.columns)
     let u = try points(plan, of: inner * columns)
-    let v = try points(plan, of: plan.slice * inner)
-    let m = try points(plan, of: plan.slice * columns)
     // The input gradient is the convolution with the filter turned round: its taps then run the
     // way memory does.
     let turns = gather.tapStep.x < 0
@@ -24,6 +22,13 @@ extension OpenCLBackend {
       UInt32(columns), UInt32(gather.filterTapStep),
       UInt32(gather.filterInnerStep), UInt32(gather.filterColumnStep), UInt32(turns ? 1 : 0),
       UInt32(run), UInt64(u.step))
+    if plan.block > 0, source.dtype == result.dtype {
+      return try convolution2DWinogradBlocks(
+        source, points: u.array, uStep: u.step, gather, origin: origin, plan, extents, epilogue,
+        into: result)
+    }
+    let v = try points(plan, of: plan.slice * inner)
+    let m = try points(plan, of: plan.slice * columns)
     let tiles = extents.tiles(plan.tileOut)
     for slice in slices(plan, extents) {
       try transformSource(

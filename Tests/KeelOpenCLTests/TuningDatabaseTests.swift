@@ -128,6 +128,7 @@ import Testing
       .matmul(Self.plan), .convolution2D(.tiles), .convolution2D(.local),
       .convolution2D(.groups),
       .convolution2D(.winograd(Convolution2DWinogradPlan(tileOut: 4, slice: 64))),
+      .convolution2D(.winograd(Convolution2DWinogradPlan(tileOut: 2, slice: 8, block: 16))),
       .matmul(.local(try #require(LocalTiles(tile: 32, inner: 8, side: 8, splits: 4)))),
     ]
     for plan in plans {

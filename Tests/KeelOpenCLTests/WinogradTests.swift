@@ -113,6 +113,33 @@ extension BothClassesTests {
       }
     }
 
+    /// Blocks that one work-item takes through all stages, some of them with tiles to spare.
+    @Test(arguments: [2, 4], forms.filter { $0.channels.0 % 16 == 0 && $0.channels.1 % 16 == 0 })
+    func blocksEqualTheStagesInEveryBit(tileOut: Int, form: Form) throws {
+      let g = form.geometry
+      try TestDevice.bothClasses { backend in
+        guard backend.isCPUClass else { return }
+        let x = try backend.array(numbers(g.inputShape.count, seed: 1), shape: g.inputShape)
+        let dy = try backend.array(numbers(g.outputShape.count, seed: 3), shape: g.outputShape)
+        let w = try backend.array(numbers(g.filterShape.count, seed: 2), shape: g.filterShape)
+        let bias = try backend.array(numbers(g.outChannels, seed: 4), shape: [g.outChannels])
+        let epilogue = Epilogue(bias: bias, activation: form.activation)
+        func results(block: Int) throws -> [[UInt32]] {
+          let plan = Convolution2DPlan.winograd(
+            Convolution2DWinogradPlan(tileOut: tileOut, slice: 8, block: block))
+          let y = try backend.allocate(g.outputShape, .float32)
+          let dx = try backend.allocate(g.inputShape, .float32)
+          try backend.convolution2D(x, filter: w, g, epilogue, into: y, by: plan)
+          try backend.convolution2DInputGradient(
+            upstream: dy, filter: w, g, into: dx, by: plan)
+          return [try backend.floats(y), try backend.floats(dx)].map { $0.map(\.bitPattern) }
+        }
+        let stages = try results(block: 0)
+        #expect(try results(block: 8) == stages)
+        #expect(try results(block: 16) == stages)
+      }
+    }
+
     @Test func thePlannerTakesItWhereItWins() {
       func plan(
         _ extent: Int, _ channels: Int, batch: Int = 32, isCPUClass: Bool = true
@@ -126,6 +153,14 @@ extension BothClassesTests {
       #expect(tileOut(plan(56, 64)) == 4)
       #expect(tileOut(plan(4, 512, batch: 64)) == 4)
       #expect(tileOut(plan(2, 512, batch: 64)) == 2)
+      func block(_ plan: Convolution2DPlan) -> Int? {
+        if case .winograd(let plan) = plan { plan.block } else { nil }
+      }
+      #expect(block(plan(56, 64)) == 24)
+      #expect(block(plan(16, 128)) == 16)
+      // The points of so many filters pass through no cache.
+      #expect(block(plan(4, 512, batch: 64)) == 0)
+      #expect(block(plan(16, 256, batch: 64, isCPUClass: false)) == 0)
       #expect(plan(56, 8) == .tiles)
       #expect(plan(56, 65) == .tiles)
       #expect(tileOut(plan(16, 256, batch: 64, isCPUClass: false)) == 4)

@@ -64,6 +64,7 @@ package final class KernelSource: Sendable {
     (function: "keel_stored", name: "prelude_half"),
     (function: "keel_tile_multiply", name: "prelude_tiles"),
     (function: "keel_step_", name: "prelude_step"),
+    (function: "keel_winograd_", name: "prelude_winograd"),
   ]
 
   /// What the compiler sees.

@@ -134,9 +134,10 @@ extension Convolution2DPlan {
     case "local tiles": self = .local
     case "winograd":
       guard let tileOut = form["tileOut"], tileOut == 2 || tileOut == 4,
-        let slice = form["slice"], (1...(1 << 24)).contains(slice)
+        let slice = form["slice"], (1...(1 << 24)).contains(slice), let block = form["block"],
+        (0...1024).contains(block), block % 8 == 0
       else { return nil }
-      self = .winograd(Convolution2DWinogradPlan(tileOut: tileOut, slice: slice))
+      self = .winograd(Convolution2DWinogradPlan(tileOut: tileOut, slice: slice, block: block))
     default: return nil
     }
   }
@@ -148,7 +149,8 @@ extension Convolution2DPlan {
     case .tiles: PlanParameters("register tiles")
     case .local: PlanParameters("local tiles")
     case .winograd(let plan):
-      PlanParameters("winograd", ["tileOut": plan.tileOut, "slice": plan.slice])
+      PlanParameters(
+        "winograd", ["tileOut": plan.tileOut, "slice": plan.slice, "block": plan.block])
     }
   }
 
@@ -160,11 +162,12 @@ extension Convolution2DPlan {
     case .product: return geometry.isProduct
     case .tiles: return isCPUClass
     case .local: return !isCPUClass
-    case .winograd:
+    case .winograd(let plan):
       let extents = geometry.winogradExtents(direction)
       return geometry.allowsMinimalFiltering && extents.inner > 0 && extents.columns > 0
         && Convolution2DWinogradPlan.width(extents.inner, isCPUClass) != nil
         && Convolution2DWinogradPlan.width(extents.columns, isCPUClass) != nil
+        && (plan.block == 0 || Convolution2DWinogradPlan.worksInBlocks(extents, isCPUClass))
     }
   }
 }

@@ -106,7 +106,17 @@ package struct TuningCandidates {
         let tileBytes = 4 * points * (extents.inner + extents.columns)
         return winograd(tileOut, slice: max(8, bytes / max(1, tileBytes)))
       }
-      return [.groups, .product, .tiles, .local] + sliced
+      let blocks = [2, 4].map { tileOut in
+        Convolution2DPlan.winograd(
+          Convolution2DWinogradPlan(
+            tileOut: tileOut, slice: 8,
+            block: Convolution2DWinogradPlan.block(tileOut, extents)))
+      }
+      return [.groups, .product, .tiles, .local] + sliced + blocks
+    case (1, .winograd(let plan)) where plan.block > 0:
+      return [8, 16, 24, 32, 48].filter { $0 != plan.block }.map {
+        .winograd(Convolution2DWinogradPlan(tileOut: plan.tileOut, slice: 8, block: $0))
+      }
     case (1, .winograd(let plan)):
       return [plan.slice / 4, plan.slice / 2, plan.slice * 2, plan.slice * 4].map {
         winograd(plan.tileOut, slice: max(8, $0))
