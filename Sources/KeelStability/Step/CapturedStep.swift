@@ -67,7 +67,9 @@ package final class CapturedStep {
       let name = layer.path.isEmpty ? layer.layer.kind : "\(layer.path) (\(layer.layer.kind))"
       refusal = "the layer \(name) may do other work in another step; see Layer.repeatsItself"
     }
-    guard let backend = model.device.backend as? any CapturingBackend else {
+    // Launches are recorded by the device itself, below what converts 16-bit arrays for it.
+    let device = HalfStorageBackend.inside(model.device.backend)
+    guard let backend = device as? any CapturingBackend else {
       (gradients, updates) = (nil, nil)
       summary.declined = "\(model.device.info.selector) repeats nothing"
       return

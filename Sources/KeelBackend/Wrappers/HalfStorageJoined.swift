@@ -1,0 +1,38 @@
+// Operations that a device may join go through as one where nothing is in 16 bits; other wrappers
+// see their parts.
+extension HalfStorageBackend {
+  package func beginStep(
+    scanning g: NDArray, _ table: TelescopeTable, wantsHistogram: Bool, _ start: StepStart,
+    limit: ClipRule?, into reading: TelescopeReading, decision: NDArray
+  ) throws(DeviceError) {
+    // Gradients are float32 always.
+    try inner.beginStep(
+      scanning: g, table, wantsHistogram: wantsHistogram, start, limit: limit, into: reading,
+      decision: decision)
+  }
+
+  package func matmul(
+    _ a: NDArray, _ b: NDArray, _ geometry: MatmulGeometry, into c: NDArray,
+    columnSums: NDArray
+  ) throws(DeviceError) {
+    if ![a, b, c, columnSums].contains(where: \.dtype.isHalf) {
+      return try inner.matmul(a, b, geometry, into: c, columnSums: columnSums)
+    }
+    try matmul(a, b, geometry, .none, into: c)
+    try reduce(
+      .sum, b.reshaped([geometry.inner, geometry.columns]), axes: [0], into: columnSums)
+  }
+
+  package func convolution2DParameterGradients(
+    _ x: NDArray, output y: NDArray, upstream dy: NDArray, _ activation: Activation,
+    _ geometry: Convolution2DGeometry, into dfilter: NDArray, bias db: NDArray
+  ) throws(DeviceError) {
+    if ![x, y, dy, dfilter, db].contains(where: \.dtype.isHalf) {
+      return try inner.convolution2DParameterGradients(
+        x, output: y, upstream: dy, activation, geometry, into: dfilter, bias: db)
+    }
+    let rows: Shape = [dy.count / max(1, geometry.outChannels), geometry.outChannels]
+    try pullActivation(y, dy, activation, rows, bias: db)
+    try convolution2DFilterGradient(x, upstream: dy, geometry, into: dfilter)
+  }
+}
