@@ -6,6 +6,9 @@
 static const char prelude[] = {
 #embed "Programs/prelude.cl"
 };
+static const char prelude_recurrent[] = {
+#embed "Programs/prelude_recurrent.cl"
+};
 static const char prelude_random[] = {
 #embed "Programs/prelude_random.cl"
 };
@@ -81,6 +84,12 @@ static const char pooling2d[] = {
 static const char lstm[] = {
 #embed "Programs/lstm.cl"
 };
+static const char gru[] = {
+#embed "Programs/gru.cl"
+};
+static const char gru_tiles[] = {
+#embed "Programs/gru_tiles.cl"
+};
 static const char lstm_tiles[] = {
 #embed "Programs/lstm_tiles.cl"
 };
@@ -140,6 +149,7 @@ static const char multiply_add_peak[] = {
 static const KeelKernelProgram programs[] = {
     PROGRAM(prelude),
     PROGRAM(prelude_random),
+    PROGRAM(prelude_recurrent),
     PROGRAM(prelude_tiles),
     PROGRAM(prelude_half),
     PROGRAM(prelude_step),
@@ -163,6 +173,8 @@ static const KeelKernelProgram programs[] = {
     PROGRAM(convolution2d_winograd),
     PROGRAM(convolution2d_winograd_blocks),
     PROGRAM(pooling2d),
+    PROGRAM(gru),
+    PROGRAM(gru_tiles),
     PROGRAM(lstm),
     PROGRAM(lstm_tiles),
     PROGRAM(batch_normalization),

@@ -17,6 +17,7 @@ compile() {
   ! grep -q keel_winograd_ "$program" || preludes+=(-include prelude_winograd.cl)
   ! grep -q keel_tile_multiply "$program" || preludes+=(-include prelude_tiles.cl)
   ! grep -q keel_step_ "$program" || preludes+=(-include prelude_step.cl)
+  ! grep -q keel_recurrent_sigmoid "$program" || preludes+=(-include prelude_recurrent.cl)
   "$clang" -x cl -cl-std=CL1.2 -Xclang -finclude-default-header -Wall -Wextra -Werror \
     "${preludes[@]}" "$@" "$program"
 }

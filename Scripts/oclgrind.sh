@@ -34,6 +34,7 @@ cases=(
   pooling2d/winners pooling2d/global_average
   lstm/states_3x4x5_units20 lstm/states_1x4x2_units5 lstm/gradient_3x4_units20
   lstm/gradient_1x4_units5 lstm/sequence_3x5x4_units7
+  gru/states_3x4x5_units20 gru/gradient_3x4_units20 gru/sequence_3x5x4_units7
   batch_normalization/training_relu batch_normalization/training_channels257
   batch_normalization/inference_relu batch_normalization/gradient_relu
   layer_normalization/rows7_columns33 layer_normalization/columns1000

@@ -19,53 +19,8 @@
 #error "LSTM_VECTORS must lie between 1 and 4"
 #endif
 
-// 1 / (1 + exp(-z)) by the exponential of what is not positive: 4 units in the last place, 0 below
-// -87.
-static inline float16 sigmoids(const float16 z)
-{
-  const float16 e = keel_exp_below(-fabs(z));
-  return (z < 0.0f ? e : (float16)(1.0f)) / (1.0f + e);
-}
-
-// tanh(z) to 4 units in the last place. Near 0 a polynomial (the tanhf of Moshier's Cephes, 1989),
-// where 1 - exp(-2 z) would cancel; a NaN goes the other way and stays.
-static inline float16 tanhs(const float16 z)
-{
-  const float16 size = fabs(z);
-  const float16 e = keel_exp_below(-2.0f * size);
-  const float16 far = (1.0f - e) / (1.0f + e);
-  const float16 square = size * size;
-  float16 p = (float16)(-5.70498872745e-3f);
-  p = fma(p, square, (float16)(2.06390887954e-2f));
-  p = fma(p, square, (float16)(-5.37397155531e-2f));
-  p = fma(p, square, (float16)(1.33314422036e-1f));
-  p = fma(p, square, (float16)(-3.33332819422e-1f));
-  const float16 near = fma(p * square, size, size);
-  return copysign(size < 0.625f ? near : far, z);
-}
-
-// sum[r][g] += sum over k of a[r, k] * b[g, k], sixteen columns at b + g * b_step + k * 16.
-static inline void add_products(
-    float16 sum[LSTM_ROWS][4], __global const float *a, const size_t a_step, const uint used,
-    __global const float *b, const size_t b_step, const uint inner)
-{
-  __global const float *line[LSTM_ROWS];
-  // Rows beyond the last repeat it; they are not stored.
-#pragma unroll
-  for (uint r = 0; r < LSTM_ROWS; ++r) line[r] = a + min(r, used - 1) * a_step;
-  for (uint k = 0; k < inner; ++k) {
-    float16 columns[4];
-#pragma unroll
-    for (uint g = 0; g < 4; ++g) columns[g] = keel_load(b + g * b_step);
-#pragma unroll
-    for (uint r = 0; r < LSTM_ROWS; ++r) {
-      const float16 value = (float16)(line[r][k]);
-#pragma unroll
-      for (uint g = 0; g < 4; ++g) sum[r][g] = fma(value, columns[g], sum[r][g]);
-    }
-    b += 16;
-  }
-}
+KEEL_RECURRENT_SUMS(add_products, LSTM_ROWS, 4, 4, 3)
+KEEL_RECURRENT_SUMS(add_flow, LSTM_ROWS, LSTM_VECTORS, LSTM_VECTORS, LSTM_VECTORS - 1)
 
 // lstm_tiles — with z[t] = bias + x[t] W + y[t'] U, t' the step before: i, f, o = sigmoid of z_i,
 // z_f, z_o, g = tanh(z_g), cells[t] = f * cells[t'] + i * g, y[t] = o * tanh(cells[t]).
@@ -120,11 +75,11 @@ void lstm_tiles(
         }
         add_products(
             sum, x + (top + time) * features, (size_t)steps * features, used,
-            w + (size_t)unit * features, (size_t)panels * 16 * features, features);
+            w + (size_t)unit * features, (size_t)panels * 16 * features, 16, features);
         if (s > 0) {
           add_products(
               sum, y + (top + previous) * units, (size_t)steps * units, used,
-              u + (size_t)unit * units, (size_t)panels * 16 * units, units);
+              u + (size_t)unit * units, (size_t)panels * 16 * units, 16, units);
         }
         // Through memory, so that the loop below stays rolled.
         float16 tile[LSTM_ROWS * 4];
@@ -138,10 +93,10 @@ void lstm_tiles(
           const size_t row = top + (size_t)r * steps + time;
           const size_t row_before = top + (size_t)r * steps + previous;
           __global float *opened = gates + row * 4 * units;
-          const float16 i = sigmoids(tile[r * 4]);
-          const float16 f = sigmoids(tile[r * 4 + 1]);
-          const float16 g = tanhs(tile[r * 4 + 2]);
-          const float16 o = sigmoids(tile[r * 4 + 3]);
+          const float16 i = keel_recurrent_sigmoid(tile[r * 4]);
+          const float16 f = keel_recurrent_sigmoid(tile[r * 4 + 1]);
+          const float16 g = keel_recurrent_tanh(tile[r * 4 + 2]);
+          const float16 o = keel_recurrent_sigmoid(tile[r * 4 + 3]);
           float16 cell = (float16)(0.0f);
           float16 hidden = (float16)(0.0f);
           if (s > 0) {
@@ -155,7 +110,7 @@ void lstm_tiles(
           keel_store_part(o, opened + 3 * units, unit, units);
           keel_store_part(cell, cells + row * units, unit, units);
           keel_store_part(hidden, before + row * units, unit, units);
-          keel_store_part(o * tanhs(cell), y + row * units, unit, units);
+          keel_store_part(o * keel_recurrent_tanh(cell), y + row * units, unit, units);
         }
       }
     }
@@ -210,26 +165,9 @@ void lstm_tiles_gradient(
           for (uint v = 0; v < LSTM_VECTORS; ++v) sum[r][v] = (float16)(0.0f);
         }
         if (s + 1 < steps) {
-          __global const float *b = u + (size_t)start * inner;
-          __global const float *line[LSTM_ROWS];
-#pragma unroll
-          for (uint r = 0; r < LSTM_ROWS; ++r) {
-            line[r] = dz + (top + (size_t)min(r, used - 1) * steps + later) * inner;
-          }
-          for (uint k = 0; k < inner; ++k) {
-            float16 columns[LSTM_VECTORS];
-#pragma unroll
-            for (uint v = 0; v < LSTM_VECTORS; ++v) columns[v] = keel_load(b + 16 * v);
-#pragma unroll
-            for (uint r = 0; r < LSTM_ROWS; ++r) {
-              const float16 value = (float16)(line[r][k]);
-#pragma unroll
-              for (uint v = 0; v < LSTM_VECTORS; ++v) {
-                sum[r][v] = fma(value, columns[v], sum[r][v]);
-              }
-            }
-            b += width;
-          }
+          add_flow(
+              sum, dz + (top + later) * inner, (size_t)steps * inner, used,
+              u + (size_t)start * inner, 16, width, inner);
         }
         // Through memory, so that the loop below stays rolled.
         float16 tile[LSTM_ROWS * LSTM_VECTORS];
@@ -252,7 +190,8 @@ void lstm_tiles_gradient(
           const float16 f = keel_load_part(opened + units, unit, units, 0.0f);
           const float16 g = keel_load_part(opened + 2 * units, unit, units, 0.0f);
           const float16 o = keel_load_part(opened + 3 * units, unit, units, 0.0f);
-          const float16 h = tanhs(keel_load_part(cells + row * units, unit, units, 0.0f));
+          const float16 h = keel_recurrent_tanh(
+              keel_load_part(cells + row * units, unit, units, 0.0f));
           const float16 arrived = keel_load_part(dy + row * units, unit, units, 0.0f);
           const float16 state = s + 1 < steps ? arrived + tile[r * LSTM_VECTORS + v] : arrived;
           float16 dc = state * o * (1.0f - h * h);

@@ -32,7 +32,7 @@ KEEL_INLINE void keel_lstm_row(
 
 KEEL_DISPATCH
 void keel_lstm_cell(
-    const struct keel_lstm_step *step, const float *product, float *gates, float *cells,
+    const struct keel_recurrent_step *step, const float *product, float *gates, float *cells,
     float *before, float *y, float *state, size_t begin, size_t end) {
   const size_t units = step->units;
   for (size_t r = begin; r < end; ++r) {
@@ -81,7 +81,7 @@ KEEL_INLINE void keel_lstm_gradient_row(
 
 KEEL_DISPATCH
 void keel_lstm_cell_gradient(
-    const struct keel_lstm_step *step, float *product, const float *gates, const float *cells,
+    const struct keel_recurrent_step *step, float *product, const float *gates, const float *cells,
     const float *dy, float *carried, float *dz, float *flow, float *dh, size_t begin,
     size_t end) {
   const size_t units = step->units;

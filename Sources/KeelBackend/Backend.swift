@@ -8,7 +8,7 @@ package protocol Backend:
   AnyObject, Sendable, PointwiseBackend, BiasActivationBackend, ConvertBackend, ReductionBackend,
   ArgmaxBackend,
   FillBackend, StridedCopyBackend, GatherBackend, OneHotBackend, MatmulBackend,
-  Convolution2DBackend, Pooling2DBackend, LSTMBackend, BatchNormalizationBackend,
+  Convolution2DBackend, Pooling2DBackend, LSTMBackend, GRUBackend, BatchNormalizationBackend,
   LayerNormalizationBackend,
   SoftmaxBackend, SoftmaxCrossEntropyBackend, RandomBackend, DropoutBackend,
   GradientTelescopeBackend, StepControlBackend, GradientClipBackend,

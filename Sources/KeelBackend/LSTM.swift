@@ -1,35 +1,3 @@
-/// The extents of long short-term memory over a batch of sequences.
-package struct LSTMGeometry: Hashable, Sendable {
-  package var batch: Int
-  package var steps: Int
-  package var features: Int
-  package var units: Int
-  /// Whether time runs from the last step to the first.
-  package var isReversed: Bool
-
-  package init(batch: Int, steps: Int, features: Int, units: Int, isReversed: Bool) {
-    self.batch = batch
-    self.steps = steps
-    self.features = features
-    self.units = units
-    self.isReversed = isReversed
-  }
-
-  /// Rows of all time steps.
-  package var rows: Int { batch * steps }
-
-  /// The time steps in the order of computation, each with the one before.
-  package var order: [(time: Int, previous: Int?)] {
-    let times = isReversed ? Array((0..<steps).reversed()) : Array(0..<steps)
-    return times.indices.map { (times[$0], $0 == 0 ? nil : times[$0 - 1]) }
-  }
-}
-
-extension LSTMGeometry: CustomStringConvertible {
-  /// Such as `128 x 28 steps, 28 to 128 units`.
-  package var description: String { "\(batch) x \(steps) steps, \(features) to \(units) units" }
-}
-
 /// What the forward pass of long short-term memory keeps for its gradient.
 package struct LSTMStates: Sendable {
   /// i, f, g, o: batch x steps x 4 units.
@@ -65,7 +33,7 @@ package protocol LSTMBackend {
   ///   - states: receives gates, cells and states before.
   func lstm(
     _ x: NDArray, inputWeight: NDArray, recurrentWeight: NDArray, bias: NDArray?,
-    _ geometry: LSTMGeometry, into y: NDArray, states: LSTMStates
+    _ geometry: RecurrentGeometry, into y: NDArray, states: LSTMStates
   ) throws(DeviceError)
 
   /// With a the step after t, dh[t] = dy[t] + dz[a] · recurrentWeightᵀ, h = tanh(cells[t]) and
@@ -81,6 +49,6 @@ package protocol LSTMBackend {
   ///     asks.
   func lstmGradient(
     _ states: LSTMStates, recurrentWeight: NDArray, upstream dy: NDArray,
-    _ geometry: LSTMGeometry, into dz: NDArray, hidden dh: NDArray?
+    _ geometry: RecurrentGeometry, into dz: NDArray, hidden dh: NDArray?
   ) throws(DeviceError)
 }

@@ -18,6 +18,7 @@ public enum OperationName: String, Sendable, CaseIterable, Codable {
   case pooling2D = "pooling2d"
   // Sequences.
   case lstm
+  case gru
   // Normalisation and probabilities.
   case batchNormalization = "batch_normalization"
   case layerNormalization = "layer_normalization"

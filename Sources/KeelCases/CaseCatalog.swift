@@ -23,6 +23,7 @@ package enum CaseCatalog {
     case .convolution2D: Convolution2DCases.all + Convolution2DLargeCases.all
     case .pooling2D: Pooling2DCases.all
     case .lstm: LSTMCases.all
+    case .gru: GRUCases.all
     case .batchNormalization: BatchNormalizationCases.all
     case .layerNormalization: LayerNormalizationCases.all
     case .softmax: SoftmaxCases.all

@@ -202,7 +202,8 @@ extension CaseRunner {
 extension OperationCase {
   /// The same with the tolerance that belongs to the precision of products.
   func with(_ precision: ProductPrecision) -> OperationCase {
-    guard precision == .tensorFloat32, [.matmul, .convolution2D, .lstm].contains(operation) else {
+    guard precision == .tensorFloat32, [.matmul, .convolution2D, .lstm, .gru].contains(operation)
+    else {
       return self
     }
     var copy = self

@@ -278,7 +278,7 @@ enum ErrorCases {
       try t[0].lstm(inputWeight: t[1], recurrentWeight: t[2], bias: t[3])
     },
     ErrorCase(
-      .matmul, "gru_recurrent_weight", inputs: [[4, 5, 3], [3, 6], [2, 8]],
+      .gru, "recurrent_weight", inputs: [[4, 5, 3], [3, 6], [2, 8]],
       sentence: "gru: requires a recurrent weight of units x 3 units, not empty, got 2x8"
     ) { (t) throws(TensorError) in try t[0].gru(inputWeight: t[1], recurrentWeight: t[2]) },
     ErrorCase(

@@ -74,7 +74,7 @@ enum LSTMCases {
   }
 
   /// Hidden states, gates, cells and hidden states before by the contract's formulas.
-  private static func opened(_ t: [[Double]], _ geometry: LSTMGeometry) -> [[Double]] {
+  private static func opened(_ t: [[Double]], _ geometry: RecurrentGeometry) -> [[Double]] {
     let (steps, units, features) = (geometry.steps, geometry.units, geometry.features)
     let shift = t.count > 3 ? t[3] : [Double](repeating: 0, count: 4 * units)
     var y = [Double](repeating: 0, count: geometry.rows * units)
@@ -115,7 +115,7 @@ enum LSTMCases {
     _ label: String, _ batch: Int, _ steps: Int, _ units: Int,
     _ upstream: CaseInput.Fill = .uniform(-2, 2), reversed: Bool = false
   ) -> OperationCase {
-    let geometry = LSTMGeometry(
+    let geometry = RecurrentGeometry(
       batch: batch, steps: steps, features: 1, units: units, isReversed: reversed)
     let (wide, narrow): (Shape, Shape) = ([batch, steps, 4 * units], [batch, steps, units])
     let spread = 1 / Float(units).squareRoot()
@@ -140,7 +140,7 @@ enum LSTMCases {
 
   /// dz and dh by the contract's formulas, or those of their terms' absolute values.
   private static func pulled(
-    _ t: [[Double]], _ geometry: LSTMGeometry, isMagnitude: Bool
+    _ t: [[Double]], _ geometry: RecurrentGeometry, isMagnitude: Bool
   ) -> [[Double]] {
     func term(_ value: Double) -> Double { isMagnitude ? abs(value) : value }
     // In a magnitude, 1 - x has lost what its terms had.
@@ -215,8 +215,8 @@ struct SequenceSizes: Sendable {
   var gates: Int
   var isReversed: Bool
 
-  var geometry: LSTMGeometry {
-    LSTMGeometry(
+  var geometry: RecurrentGeometry {
+    RecurrentGeometry(
       batch: batch, steps: steps, features: features, units: units, isReversed: isReversed)
   }
 

@@ -2,15 +2,10 @@ internal import Glibc
 internal import KeelAutograd
 internal import KeelBackend
 
-/// The recurrent networks that are made of products and elementwise steps.
+/// The recurrent network that is made of products and elementwise steps.
 enum RecurrentCases {
   static let all: [OperationCase] =
     [
-      gru("gru_3x5x4_units7", 3, 5, 4, 7),
-      gru("gru_reversed", 2, 6, 3, 5, reversed: true),
-      gru("gru_one_of_all", 1, 1, 1, 1),
-      gru("gru_without_bias", 4, 3, 5, 32, hasBias: false),
-      gru("gru_nan", 2, 3, 7, 5, .sprinkled([.nan]), gradient: false),
       plain("rnn_tanh_3x5x4_units7", 3, 5, 4, 7, .tanh),
       plain("rnn_relu", 3, 4, 5, 6, .relu),
       plain("rnn_identity", 2, 6, 3, 5, .identity),
@@ -19,30 +14,6 @@ enum RecurrentCases {
       plain("rnn_without_bias", 4, 3, 5, 32, .tanh, hasBias: false),
       plain("rnn_relu_nan", 2, 3, 7, 5, .relu, .sprinkled([.nan]), gradient: false),
     ]
-
-  private static func gru(
-    _ label: String, _ batch: Int, _ steps: Int, _ features: Int, _ units: Int,
-    _ fill: CaseInput.Fill = .uniform(-2, 2), reversed: Bool = false, hasBias: Bool = true,
-    gradient: Bool = true
-  ) -> OperationCase {
-    let sizes = SequenceSizes(
-      batch: batch, steps: steps, features: features, units: units, gates: 3,
-      isReversed: reversed)
-    return one(
-      label, sizes, fill, hasBias: hasBias, gradient: gradient,
-      run: { (t) throws(TensorError) in
-        try t[0].gru(
-          inputWeight: t[1], recurrentWeight: t[2], bias: hasBias ? t[3] : nil,
-          reversed: reversed)
-      },
-      oracle: { t in
-        sizes.run(t) { _, z, q, before in
-          let r = 1 / (1 + exp(-z[0] - q[0]))
-          let u = 1 / (1 + exp(-z[1] - q[1]))
-          return (1 - u) * tanh(z[2] + r * q[2]) + u * before
-        }
-      })
-  }
 
   private static func plain(
     _ label: String, _ batch: Int, _ steps: Int, _ features: Int, _ units: Int,

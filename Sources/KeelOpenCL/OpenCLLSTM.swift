@@ -3,15 +3,15 @@ package import KeelBackend
 /// Which kernels go through time: a function of the extents and the device.
 enum LSTMPlan {
   /// All steps in one launch, by tiles of rows in registers.
-  case tiles(LSTMTiles)
+  case tiles(RecurrentTiles)
   /// All steps in one launch, by groups that share their rows.
   case steps
   /// A matrix product and a cell for each step.
   case cells
 
-  init(_ geometry: LSTMGeometry, isCPUClass: Bool, cores: Int) {
+  init(_ geometry: RecurrentGeometry, isCPUClass: Bool, cores: Int) {
     if isCPUClass {
-      self = .tiles(LSTMTiles(geometry, cores: cores))
+      self = .tiles(RecurrentTiles(geometry, gates: 4, cores: cores))
     } else {
       // A group reads the whole weight for its few rows in each step: 1 MiB stays in a cache.
       self = geometry.units <= 256 ? .steps : .cells
@@ -23,7 +23,7 @@ extension LSTMPlan: CustomStringConvertible {
   var description: String {
     switch self {
     case .tiles(let plan): "\(plan)"
-    case .steps: "all steps in one launch, \(OpenCLBackend.lstmGroupRows) rows to a group"
+    case .steps: "all steps in one launch, \(OpenCLBackend.recurrentGroupRows) rows to a group"
     case .cells: "a matrix product and a cell for each step (large weight)"
     }
   }
@@ -32,7 +32,7 @@ extension LSTMPlan: CustomStringConvertible {
 extension OpenCLBackend: LSTMBackend {
   package func lstm(
     _ x: NDArray, inputWeight: NDArray, recurrentWeight: NDArray, bias: NDArray?,
-    _ geometry: LSTMGeometry, into y: NDArray, states: LSTMStates
+    _ geometry: RecurrentGeometry, into y: NDArray, states: LSTMStates
   ) throws(DeviceError) {
     if y.count == 0 { return }
     let plan = plan(geometry)
@@ -49,14 +49,14 @@ extension OpenCLBackend: LSTMBackend {
       return try lstmCells(recurrentWeight, geometry, into: y, states: states)
     }
     try launch(
-      "lstm_steps", from: .lstm, grid: lstmGroups(geometry), recurrentWeight, states.gates,
+      "lstm_steps", from: .lstm, grid: recurrentGroups(geometry), recurrentWeight, states.gates,
       states.cells, states.before, y, UInt32(geometry.batch), UInt32(geometry.steps),
       UInt32(geometry.units), UInt32(geometry.isReversed ? 1 : 0))
   }
 
   package func lstmGradient(
     _ states: LSTMStates, recurrentWeight: NDArray, upstream dy: NDArray,
-    _ geometry: LSTMGeometry, into dz: NDArray, hidden dh: NDArray?
+    _ geometry: RecurrentGeometry, into dz: NDArray, hidden dh: NDArray?
   ) throws(DeviceError) {
     if dy.count == 0 { return }
     let (batch, units) = (geometry.batch, geometry.units)
@@ -67,12 +67,9 @@ extension OpenCLBackend: LSTMBackend {
         states, recurrentWeight: recurrentWeight, upstream: dy, carried: carried, geometry, plan,
         into: dz, hidden: dh)
     case .steps:
-      let transposed = try scratch(4 * units * units)
-      try stridedCopy(
-        recurrentWeight, StridedPattern(strides: [1, 4 * units]), into: transposed,
-        StridedPattern(strides: [units, 1]), extents: [4 * units, units])
+      let turned = try transposed(recurrentWeight, units: units, gates: 4)
       try launch(
-        "lstm_steps_gradient", from: .lstm, grid: lstmGroups(geometry), transposed, states.gates,
+        "lstm_steps_gradient", from: .lstm, grid: recurrentGroups(geometry), turned, states.gates,
         states.cells, dy, carried, dz, dh, UInt32(batch), UInt32(geometry.steps), UInt32(units),
         UInt32(geometry.isReversed ? 1 : 0))
     case .cells:
@@ -82,24 +79,15 @@ extension OpenCLBackend: LSTMBackend {
     }
   }
 
-  private func plan(_ geometry: LSTMGeometry) -> LSTMPlan {
+  private func plan(_ geometry: RecurrentGeometry) -> LSTMPlan {
     LSTMPlan(geometry, isCPUClass: isCPUClass, cores: info.computeUnits)
-  }
-
-  /// Rows of a group, as the kernels have them (`LSTM_ROWS`).
-  static let lstmGroupRows = 4
-
-  private func lstmGroups(_ geometry: LSTMGeometry) -> Grid {
-    .groups(
-      ceilDivide(geometry.batch, Self.lstmGroupRows),
-      of: min(teamSize, max(32, ceilDivide(geometry.units, 32) * 32)))
   }
 }
 
 // One step at a time.
 extension OpenCLBackend {
   private func lstmCells(
-    _ recurrentWeight: NDArray, _ geometry: LSTMGeometry, into y: NDArray, states: LSTMStates
+    _ recurrentWeight: NDArray, _ geometry: RecurrentGeometry, into y: NDArray, states: LSTMStates
   ) throws(DeviceError) {
     let (batch, units) = (geometry.batch, geometry.units)
     let (product, state) = (try scratch(batch * 4 * units), try scratch(batch * units))
@@ -115,7 +103,7 @@ extension OpenCLBackend {
 
   private func lstmCellsGradient(
     _ states: LSTMStates, recurrentWeight: NDArray, upstream dy: NDArray, carried: NDArray,
-    _ geometry: LSTMGeometry, into dz: NDArray, hidden dh: NDArray?
+    _ geometry: RecurrentGeometry, into dz: NDArray, hidden dh: NDArray?
   ) throws(DeviceError) {
     let (batch, units) = (geometry.batch, geometry.units)
     let (product, flow) = (try scratch(batch * units), try scratch(batch * 4 * units))

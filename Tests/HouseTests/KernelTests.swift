@@ -69,10 +69,11 @@ import Testing
   }
 
   /// `gradient_telescope` is `GradientTelescope` in Swift, `convolution2d` is `Convolution2D`,
-  /// `lstm` is `LSTM`.
+  /// `lstm` is `LSTM`, `gru` is `GRU`.
   private func stem(_ operation: OperationName) -> String {
     operation.rawValue.split(separator: "_").map { $0.prefix(1).uppercased() + $0.dropFirst() }
-      .joined().replacing("2d", with: "2D").replacing("Lstm", with: "LSTM")
+      .joined().replacing("2d", with: "2D").replacing("Lstm", with: "LSTM").replacing(
+        "Gru", with: "GRU")
   }
 
   @Test(arguments: OperationName.allCases)

@@ -165,25 +165,32 @@ void keel_average_pooling(
 void keel_average_pooling_gradient(
     const struct keel_pooling *g, const float *dy, float *dx, size_t begin, size_t end);
 
-// MARK: Recurrent cells, over rows [begin, end) of the batch. Gates are i, f, g, o: 4 * units
-// columns.
+// MARK: Recurrent cells, over rows [begin, end) of the batch. Gates are i, f, g, o or r, u, n.
 
 /// One of `steps` time steps, and the one before it.
-struct keel_lstm_step {
+struct keel_recurrent_step {
   size_t units, steps, time, previous;
   bool has_state, has_later;
 };
 /// gates, cells, before, y: rows of all steps, batch outermost; gates holds what comes from the
 /// input. product (of the states before) and state: rows of one step, not read without a state.
 void keel_lstm_cell(
-    const struct keel_lstm_step *step, const float *product, float *gates, float *cells,
+    const struct keel_recurrent_step *step, const float *product, float *gates, float *cells,
     float *before, float *y, float *state, size_t begin, size_t end);
-/// product (of the gradients after; may be overwritten), carried and flow (dz once more): rows of
-/// one step. dh may be NULL.
+/// product (of the gradients after; may be overwritten), carried and flow (dz, or dq, once more):
+/// rows of one step. dh may be NULL.
 void keel_lstm_cell_gradient(
-    const struct keel_lstm_step *step, float *product, const float *gates, const float *cells,
+    const struct keel_recurrent_step *step, float *product, const float *gates, const float *cells,
     const float *dy, float *carried, float *dz, float *flow, float *dh, size_t begin,
     size_t end);
+
+void keel_gru_cell(
+    const struct keel_recurrent_step *step, const float *product, float *gates, float *products,
+    float *before, float *y, float *state, size_t begin, size_t end);
+void keel_gru_cell_gradient(
+    const struct keel_recurrent_step *step, float *product, const float *gates,
+    const float *products, const float *before, const float *dy, float *carried, float *dz,
+    float *dq, float *flow, float *dh, size_t begin, size_t end);
 
 // MARK: Normalisation
 

@@ -33,9 +33,7 @@ extension Tensor {
   ) throws(TensorError) -> Tensor {
     let sequence = try RecurrentSequence(
       "lstm", self, inputWeight, recurrentWeight, bias, gates: 4, isReversed: reversed)
-    let geometry = LSTMGeometry(
-      batch: sequence.batch, steps: sequence.steps, features: sequence.features,
-      units: sequence.units, isReversed: reversed)
+    let geometry = sequence.geometry
     var kept: LSTMStates?
     let dtype = dtype
     let y = try compute(on: device, sequence.result, dtype) { (y) throws(DeviceError) in
@@ -57,57 +55,19 @@ extension Tensor {
         states, recurrentWeight: sequence.recurrentWeight, upstream: dy, geometry, into: dz,
         hidden: dh)
       if let tap, let dh { try geometry.tell(tap, dh, sequence.backend) }
-      try sequence.finish(dz: dz, before: states.before, into: dx)
+      try sequence.finish(dz: dz, dq: dz, before: states.before, into: dx)
     }
   }
 }
 
 extension LSTMStates {
   fileprivate init(
-    _ geometry: LSTMGeometry, _ dtype: DType, _ backend: any Backend
+    _ geometry: RecurrentGeometry, _ dtype: DType, _ backend: any Backend
   ) throws(DeviceError) {
     let (batch, steps, units) = (geometry.batch, geometry.steps, geometry.units)
     self.init(
       gates: try backend.newArray([batch, steps, 4 * units], dtype),
       cells: try backend.newArray([batch, steps, units], dtype),
       before: try backend.newArray([batch, steps, units], dtype))
-  }
-}
-
-extension LSTMGeometry {
-  /// Tells a listener the gradient of every hidden state, last step first.
-  fileprivate func tell(
-    _ tap: StateTap, _ dh: NDArray, _ backend: any Backend
-  ) throws(DeviceError) {
-    let step = try backend.newArray([batch, units])
-    for (time, _) in order.reversed() {
-      try backend.stridedCopy(
-        dh, StridedPattern(offset: time * units, strides: [steps * units, 1]), into: step,
-        StridedPattern(strides: [units, 1]), extents: [batch, units])
-      try tap(time, step)
-    }
-  }
-}
-
-extension RecurrentSequence {
-  /// The gradients of x, W, U and bias (where asked for) from that of
-  /// z = x · W + bias + before · U, rows in the order of x.
-  fileprivate func finish(
-    dz: NDArray, before: NDArray, into dx: [NDArray?]
-  ) throws(DeviceError) {
-    let (rows, columns) = (batch * steps, gates * units)
-    if let destination = dx[0] {
-      let product = MatmulGeometry(
-        rows: rows, inner: columns, columns: features, transposeRight: true)
-      try backend.matmul(dz, inputWeight, product, .none, into: destination)
-    }
-    for (operand, extent, destination) in [(x, features, dx[1]), (before, units, dx[2])] {
-      guard let destination else { continue }
-      let product = MatmulGeometry(rows: extent, inner: rows, columns: columns, transposeLeft: true)
-      try backend.matmul(operand, dz, product, .none, into: destination)
-    }
-    if dx.count > 3, let destination = dx[3] {
-      try backend.reduce(.sum, dz, axes: [0], into: destination)
-    }
   }
 }

@@ -65,19 +65,16 @@ struct RecurrentSequence {
   var result: Shape { [batch, steps, units] }
 
   /// The time steps in the order of computation, each with the one before.
-  var order: [(time: Int, previous: Int?)] {
-    let times = isReversed ? Array((0..<steps).reversed()) : Array(0..<steps)
-    return times.indices.map { (times[$0], $0 == 0 ? nil : times[$0 - 1]) }
+  var order: [(time: Int, previous: Int?)] { geometry.order }
+
+  func slots(columns: Int) throws(DeviceError) -> TimeSlots {
+    try TimeSlots(backend, steps: steps, batch: batch, columns: columns)
   }
 
-  func slots(parts: Int = 1, columns: Int) throws(DeviceError) -> TimeSlots {
-    try TimeSlots(backend, steps: steps, parts: parts, batch: batch, columns: columns)
-  }
-
-  /// x · W + bias for every step, cut into `parts`.
-  func project(parts: Int) throws(DeviceError) -> TimeSlots {
+  /// x · W + bias for every step.
+  func project() throws(DeviceError) -> TimeSlots {
     let columns = gates * units
-    let slots = try slots(parts: parts, columns: columns / parts)
+    let slots = try slots(columns: columns)
     let geometry = MatmulGeometry(rows: steps * batch, inner: features, columns: columns)
     let inputs = try inputsByTime()
     if let product = slots.joined {

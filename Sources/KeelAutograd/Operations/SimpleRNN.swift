@@ -54,7 +54,7 @@ extension Tensor {
 extension RecurrentSequence {
   /// The hidden states, in place of what came from the input.
   fileprivate func plainStates(_ activation: Activation) throws(DeviceError) -> TimeSlots {
-    let hidden = try project(parts: 1)
+    let hidden = try project()
     let product = try backend.newArray([batch, units])
     for (time, previous) in order {
       let state = hidden[time]

@@ -2,7 +2,7 @@
 extension InterceptingBackend {
   package func lstm(
     _ x: NDArray, inputWeight: NDArray, recurrentWeight: NDArray, bias: NDArray?,
-    _ geometry: LSTMGeometry, into y: NDArray, states: LSTMStates
+    _ geometry: RecurrentGeometry, into y: NDArray, states: LSTMStates
   ) throws(DeviceError) {
     let inputs = [x, inputWeight, recurrentWeight, bias].compactMap { $0 }
     let outputs = [y, states.gates, states.cells, states.before]
@@ -17,7 +17,7 @@ extension InterceptingBackend {
 
   package func lstmGradient(
     _ states: LSTMStates, recurrentWeight: NDArray, upstream dy: NDArray,
-    _ geometry: LSTMGeometry, into dz: NDArray, hidden dh: NDArray?
+    _ geometry: RecurrentGeometry, into dz: NDArray, hidden dh: NDArray?
   ) throws(DeviceError) {
     let inputs = [states.gates, states.cells, recurrentWeight, dy]
     let outputs = [dz, dh].compactMap { $0 }
@@ -28,6 +28,36 @@ extension InterceptingBackend {
         LSTMStates(gates: inputs[0], cells: inputs[1], before: inputs[1]),
         recurrentWeight: inputs[2], upstream: inputs[3], geometry, into: outputs[0],
         hidden: outputs.dropFirst().first)
+    }
+  }
+
+  package func gru(
+    _ x: NDArray, inputWeight: NDArray, recurrentWeight: NDArray, bias: NDArray?,
+    _ geometry: RecurrentGeometry, into y: NDArray, states: GRUStates
+  ) throws(DeviceError) {
+    let inputs = [x, inputWeight, recurrentWeight, bias].compactMap { $0 }
+    let outputs = [y, states.gates, states.products, states.before]
+    try intercept(.gru, method: #function, inputs: inputs, outputs: outputs) {
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.gru(
+        inputs[0], inputWeight: inputs[1], recurrentWeight: inputs[2],
+        bias: inputs.dropFirst(3).first, geometry, into: outputs[0],
+        states: GRUStates(gates: outputs[1], products: outputs[2], before: outputs[3]))
+    }
+  }
+
+  package func gruGradient(
+    _ states: GRUStates, recurrentWeight: NDArray, upstream dy: NDArray,
+    _ geometry: RecurrentGeometry, into dz: NDArray, products dq: NDArray, hidden dh: NDArray?
+  ) throws(DeviceError) {
+    let inputs = [states.gates, states.products, states.before, recurrentWeight, dy]
+    let outputs = [dz, dq, dh].compactMap { $0 }
+    try intercept(.gru, method: #function, inputs: inputs, outputs: outputs) {
+      (device, inputs, outputs) throws(DeviceError) in
+      try device.gruGradient(
+        GRUStates(gates: inputs[0], products: inputs[1], before: inputs[2]),
+        recurrentWeight: inputs[3], upstream: inputs[4], geometry, into: outputs[0],
+        products: outputs[1], hidden: outputs.dropFirst(2).first)
     }
   }
 }

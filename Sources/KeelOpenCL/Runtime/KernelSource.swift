@@ -65,6 +65,7 @@ package final class KernelSource: Sendable {
     (function: "keel_tile_multiply", name: "prelude_tiles"),
     (function: "keel_step_", name: "prelude_step"),
     (function: "keel_winograd_", name: "prelude_winograd"),
+    (function: "keel_recurrent_sigmoid", name: "prelude_recurrent"),
   ]
 
   /// What the compiler sees.
