@@ -221,13 +221,32 @@ static inline void sum_run(
   }
 }
 
+// The same for the parts of a bias, in the order of reduction_columns, to the bit.
+static inline void sum_bias(
+    __global const float *restrict partial, __global float *restrict d, const uint splits,
+    const uint count, const uint begin)
+{
+  const uint end = min(begin + 256u, count);
+  for (uint i = begin; i < end; ++i) {
+    __global const float *p = partial + i;
+    float sum = 0.0f;
+    uint s = 0;
+    for (; s + 4 <= splits; s += 4, p += 4 * (size_t)count) {
+      sum += (p[0] + p[count]) + (p[2 * (size_t)count] + p[3 * (size_t)count]);
+    }
+    for (; s < splits; ++s, p += count) sum += p[0];
+    d[i] = sum;
+  }
+}
+
 // convolution2d_filter_sum — d[i] = sum over s of partial[s, i], and the same of the bias.
 //
 // Buffers    partial: splits x count; d: count; bias_partial: bias_splits x bias_count or NULL; db:
 //            bias_count or NULL.
 // Work       axis 0 = run of 256 elements: those of d, then those of db.
 // Requires   local size 1; splits > 0.
-// Numerics   four sums of every fourth split, then (0 + 1) + (2 + 3): a fixed tree.
+// Numerics   four sums of every fourth split, then (0 + 1) + (2 + 3): a fixed tree. Of the bias one
+//            chain of four parts by halves.
 // Launched   Sources/KeelOpenCL/OpenCLConvolution2DFilterTiles.swift
 // Checked    Sources/KeelCases/Convolution2DCases.swift
 // Why        no atomics: the order of the sum depends on the shape alone, so two runs agree in
@@ -248,6 +267,6 @@ void convolution2d_filter_sum(
   if (run < runs) {
     sum_run(partial, d, splits, count, run * 256);
   } else {
-    sum_run(bias_partial, db, bias_splits, bias_count, (run - runs) * 256);
+    sum_bias(bias_partial, db, bias_splits, bias_count, (run - runs) * 256);
   }
 }

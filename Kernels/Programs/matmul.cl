@@ -154,18 +154,23 @@ static inline void store_columns(const float16 x, __global float *p, const uint 
 }
 
 // The sum of sixteen columns over `steps` lines, of which the first `whole` are read as they are
-// and the others up to column `to`.
+// and the others up to column `to`. The order is that of reduction_columns, to the bit.
 static inline float16 sum_of_lines(
     __global const float *b, const uint step, const uint whole, const uint steps, const uint to)
 {
   float16 sum = (float16)(0.0f);
   uint k = 0;
-  for (; k + 4 <= whole; k += 4, b += 4 * (size_t)step) {
-    const float16 pair = vload16(0, b) + vload16(0, b + step);
-    sum += pair + (vload16(0, b + 2 * (size_t)step) + vload16(0, b + 3 * (size_t)step));
+  for (; k + 4 <= steps; k += 4, b += 4 * (size_t)step) {
+    float16 line[4];
+    for (uint i = 0; i < 4; ++i) {
+      __global const float *p = b + i * (size_t)step;
+      line[i] = k + i < whole ? vload16(0, p) : load_columns(p, 0, to);
+    }
+    sum += (line[0] + line[1]) + (line[2] + line[3]);
   }
-  for (; k < whole; ++k, b += step) sum += vload16(0, b);
-  for (; k < steps; ++k, b += step) sum += load_columns(b, 0, to);
+  for (; k < steps; ++k, b += step) {
+    sum += k < whole ? vload16(0, b) : load_columns(b, 0, to);
+  }
   return sum;
 }
 

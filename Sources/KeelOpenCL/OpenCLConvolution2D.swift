@@ -175,12 +175,12 @@ extension OpenCLBackend: Convolution2DBackend {
     let plan = plan(geometry, .filterGradient)
     let rows: Shape = [dy.count / max(1, geometry.outChannels), geometry.outChannels]
     guard case .tiles = plan, activation != .identity, dfilter.dtype == .float32,
-      dfilter.count > 0, dy.count > 0, x.count > 0
+      db.count > 1, dfilter.count > 0, dy.count > 0, x.count > 0
     else {
       try pullActivation(y, dy, activation, rows, bias: db)
       return try convolution2DFilterGradient(x, upstream: dy, geometry, into: dfilter, by: plan)
     }
-    // The last sums of both in one launch.
+    // The last sums of both in one launch; to the bit what the two would give.
     let (y, dz) = (y.reshaped(rows), dy.reshaped(rows))
     let sums = try sumParts(y, dz, activation, into: dz, bias: db)
     try convolution2DFilterTiles(x, dy, geometry, into: dfilter, bias: sums)

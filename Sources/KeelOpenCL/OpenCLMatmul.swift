@@ -71,7 +71,8 @@ extension OpenCLBackend: MatmulBackend {
     _ a: NDArray, _ b: NDArray, _ geometry: MatmulGeometry, into c: NDArray,
     columnSums: NDArray
   ) throws(DeviceError) {
-    if c.count > 0, c.dtype == .float32, geometry.batch == 1, !geometry.transposeRight,
+    if c.count > 0, c.dtype == .float32, b.dtype == .float32, geometry.batch == 1,
+      !geometry.transposeRight, sumsInOneChain(geometry),
       case .tiles(let tiles) = plan(geometry)
     {
       let tiles = tiles.fitted(to: geometry)
@@ -84,6 +85,16 @@ extension OpenCLBackend: MatmulBackend {
     try matmul(a, b, geometry, .none, into: c)
     try reduce(
       .sum, b.reshaped([geometry.inner, geometry.columns]), axes: [0], into: columnSums)
+  }
+
+  /// Whether the sums of the right operand's columns are the same bits as those of a reduction: a
+  /// wrapper takes this operation apart, and must not change a training.
+  private func sumsInOneChain(_ geometry: MatmulGeometry) -> Bool {
+    guard isCPUClass, geometry.columns > 1 else { return false }
+    let pass = ReductionPass(
+      kind: .sum, outer: 1, reduced: geometry.inner, inner: geometry.columns)
+    let plan = ReductionColumnsPlan(pass, isCPUClass: true, units: limits.computeUnits)
+    return plan.fold == 1 && plan.parts == 1
   }
 
   private func plan(_ geometry: MatmulGeometry) -> MatmulPlan {
