@@ -38,7 +38,7 @@ class Report:
 
     def __init__(self, peer, text, wait=lambda: None, seconds=1.0):
         self.peer, self.text, self.wait, self.seconds = peer, text, wait, seconds
-        self.milliseconds = {}
+        self.milliseconds, self.peak_megabytes = {}, {}
 
     def wants(self, name):
         return self.text in name
@@ -65,8 +65,15 @@ class Report:
             rate = f"{1e3 * examples / milliseconds:9.0f} images/s"
         print(f"{name:58} {milliseconds:9.3f} ms {rate}", flush=True)
 
+    def peak(self, name, count):
+        """Notes the most bytes that a step's tensors took at a time."""
+        self.peak_megabytes[name] = count / 1e6
+        print(f"{'':58} {count / 1e6:9.1f} MB at the peak", flush=True)
+
     def write(self, path):
         if path:
+            contents = {"peer": self.peer, "milliseconds": self.milliseconds,
+                        "peakMegabytes": self.peak_megabytes}
             with open(path, "w") as file:
-                json.dump({"peer": self.peer, "milliseconds": self.milliseconds}, file, indent=2)
+                json.dump(contents, file, indent=2)
                 file.write("\n")

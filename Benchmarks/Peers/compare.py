@@ -5,7 +5,7 @@
 
 The first column is each case's time in milliseconds in the first peer; the others are that peer's
 time over the other's: above 1 is faster than the first peer. Cases that Keel does not have are
-left out.
+left out. A second table has the most memory that the tensors of a step took, where it was measured.
 """
 
 import json
@@ -14,17 +14,19 @@ import sys
 
 
 def read(path):
-    """The name of who was timed, and milliseconds per case."""
+    """The name of who was timed, milliseconds per case, and megabytes at the peak per step."""
     with open(path) as file:
         report = json.load(file)
     if "peer" in report:
-        return report["peer"], report["milliseconds"]
+        return report["peer"], report["milliseconds"], report.get("peakMegabytes", {})
     name = "Keel, " + ("cpu" if report["device"]["selector"] == "cpu" else
                        report["device"]["platform"])
     # A peer's times are waited for; so are these.
     times = {result["id"].removesuffix("@large"): result["waitedMilliseconds"]
              for result in report["results"]}
-    return name, times
+    peaks = {result["id"]: result["peakBytes"] / 1e6
+             for result in report["results"] if result.get("peakBytes")}
+    return name, times, peaks
 
 
 def main():
@@ -36,18 +38,25 @@ def main():
     if not keels or not peers:
         sys.exit("give at least one file of Keel's and one of a peer's")
     first, others = peers[0], keels + peers[1:]
-    names = [name for name in first[1] if any(name in times for _, times in keels)]
-    print(f"| case | {first[0]}, ms | " + " | ".join(name for name, _ in others) + " |")
+    names = [name for name in first[1] if any(name in times for _, times, _ in keels)]
+    print(f"| case | {first[0]}, ms | " + " | ".join(run[0] for run in others) + " |")
     print("|---|---|" + "---|" * len(others))
     for name in names:
         cells = [f"{first[1][name] / times[name]:.2f}" if name in times else "–"
-                 for _, times in others]
+                 for _, times, _ in others]
         print(f"| {name} | {first[1][name]:.3f} | " + " | ".join(cells) + " |")
     means = []
-    for _, times in others:
+    for _, times, _ in others:
         logs = [math.log(first[1][name] / times[name]) for name in names if name in times]
         means.append(f"{math.exp(sum(logs) / len(logs)):.2f}" if logs else "–")
     print("| geometric mean | | " + " | ".join(means) + " |")
+    measured = [run for run in [first] + keels if run[2]]
+    if len(measured) > 1:
+        print("\n| step, MB at the peak | " + " | ".join(run[0] for run in measured) + " |")
+        print("|---|" + "---|" * len(measured))
+        for name in measured[0][2]:
+            cells = [f"{run[2][name]:.1f}" if name in run[2] else "–" for run in measured]
+            print(f"| {name} | " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":

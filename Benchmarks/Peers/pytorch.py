@@ -183,6 +183,26 @@ class Recurrent(nn.Module):
         return self.head(self.lstm(x.reshape(len(x), 28, 28))[0][:, -1])
 
 
+def peak_bytes(step, held):
+    """The most memory that tensors take during a step, `held` being those that are there before.
+
+    What oneDNN and cuDNN allocate for themselves is not counted on the CPU.
+    """
+    if DEVICE.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        step()
+        return torch.cuda.max_memory_allocated()
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as profiler:
+        step()
+    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
+    level = most = 0
+    for event in sorted(events, key=lambda e: e.start_ns()):
+        level += event.nbytes()
+        most = max(most, level)
+    return most + sum(tensor.nbytes for tensor in held)
+
+
 def steps(report):
     """Whole training steps with global-norm clipping and Adam."""
     networks = [(f"digits{name}_batch{batch}", lambda norm=norm: digits(norm), (1, 28, 28), batch)
@@ -208,6 +228,11 @@ def steps(report):
             optimizer.step()
 
         report.time(f"step/{name}", step, examples=batch)
+        held = [*network.parameters(), *network.buffers(), x, labels]
+        for state in optimizer.state.values():
+            held += [value for value in state.values() if torch.is_tensor(value)]
+        optimizer.zero_grad(set_to_none=True)
+        report.peak(f"step/{name}", peak_bytes(step, held))
 
 
 def main():
