@@ -12,9 +12,9 @@ struct ProductPrecisionOption: ParsableArguments {
   var allowsTensorFloat32 = false
 
   /// Sets the precision of a device that was just opened.
-  func apply(to device: Device) throws {
+  func apply(to device: Device, quietly: Bool = false) throws {
     guard allowsTensorFloat32 else { return }
     try device.setProductPrecision(.tensorFloat32)
-    print("products: operands rounded to tf32, sums in float32")
+    if !quietly { print("products: operands rounded to tf32, sums in float32") }
   }
 }

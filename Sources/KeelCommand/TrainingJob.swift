@@ -100,7 +100,7 @@ struct TrainingJob {
     _ command: TrainCommand, _ quietly: Bool
   ) throws -> (device: Device, profiler: ProfilingBackend?) {
     let chosen = try command.device.open(quietly: quietly)
-    try command.products.apply(to: chosen)
+    try command.products.apply(to: chosen, quietly: quietly)
     let device = command.shadow.watching(chosen)
     guard command.profile else { return (device, nil) }
     let profiler = ProfilingBackend(device.backend)

@@ -236,6 +236,24 @@ struct StepCaptureTests {
     #expect(captured.capture.replays >= 20)
   }
 
+  /// Products that begin to round their operands are other kernels than those recorded.
+  @Test func productsOfAnotherPrecisionOnTheWay() throws {
+    let backend = try #require(captureDevice)
+    _ = backend.setClass(false)
+    defer { _ = backend.setClass(nil) }
+    func train(captures: Bool, rounds: Bool = true) throws -> [[UInt32]] {
+      defer { backend.setTileProduct(.multiplyAdd) }
+      let trainer = try trainer(TestData.network, Device(backend), captures: captures)
+      let watcher = Watcher()
+      watcher.onStep = { if $0 == 8, rounds { backend.setTileProduct(.tensorCoresPlayed) } }
+      try trainer.fit(TestData.columns(64), epochs: 2, batchSize: 8, callbacks: [watcher])
+      return try TestData.bits(trainer.model)
+    }
+    let plain = try train(captures: false)
+    #expect(try train(captures: true) == plain)
+    #expect(try train(captures: true, rounds: false) != plain)
+  }
+
   /// Repeated steps have the launches of others, and neither ask for memory nor wait.
   @Test func countsOfRepeatedSteps() throws {
     let device = Device(try #require(captureDevice))
