@@ -194,7 +194,7 @@ void convolution2d_filter_tiles(
 
 // d[i] = sum over s of partial[s, i], for 256 elements from `begin` on.
 static inline void sum_run(
-    __global const float *restrict partial, __global float *restrict d, const uint splits,
+    __global const float *partial, __global float *d, const uint splits,
     const uint count, const uint begin)
 {
   const uint end = min(begin + 256u, count);
@@ -223,7 +223,7 @@ static inline void sum_run(
 
 // The same for the parts of a bias, in the order of reduction_columns, to the bit.
 static inline void sum_bias(
-    __global const float *restrict partial, __global float *restrict d, const uint splits,
+    __global const float *partial, __global float *d, const uint splits,
     const uint count, const uint begin)
 {
   const uint end = min(begin + 256u, count);

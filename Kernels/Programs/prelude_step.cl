@@ -25,10 +25,10 @@ static inline float keel_step_factor(const float limit, const float measure)
 
 // The arguments of keel_step_begin, as a kernel has them.
 #define KEEL_STEP_PARAMETERS \
-  __global const float *restrict loss, \
-  __global const float4 *restrict schedule, \
-  __global int *restrict counters, \
-  __global float *restrict decision, \
+  __global const float *loss, \
+  __global const float4 *schedule, \
+  __global int *counters, \
+  __global float *decision, \
   const uint rows, \
   const uint action, \
   const uint maximum_skips, \
