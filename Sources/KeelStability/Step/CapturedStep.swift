@@ -49,7 +49,6 @@ package final class CapturedStep {
   private let gradients: CaptureTable<Signature, Value>?
   private let updates: CaptureTable<UpdateSignature, Tensor?>?
   private var modes: ModelModes
-  private var products: ProductPrecision
   private var firstUpdate: UInt64 = 0
   /// What was done so far.
   package private(set) var summary = CaptureSummary()
@@ -63,7 +62,6 @@ package final class CapturedStep {
     self.model = model
     self.notice = notice
     modes = model.modes
-    products = model.device.productPrecision
     var refusal = refusal
     if refusal == nil, let layer = model.builtLayers.first(where: { !$0.layer.repeatsItself }) {
       let name = layer.path.isEmpty ? layer.layer.kind : "\(layer.path) (\(layer.layer.kind))"
@@ -102,9 +100,8 @@ package final class CapturedStep {
     _ signature: Signature, number: UInt64, _ body: () throws(TensorError) -> Value
   ) throws(TensorError) -> (value: Value, isLasting: Bool) {
     guard let gradients, OperationTrace.observer == nil else { return (try body(), false) }
-    if model.modes != modes || model.device.productPrecision != products {
+    if model.modes != modes {
       modes = model.modes
-      products = model.device.productPrecision
       gradients.forget()
       updates?.forget()
     }
