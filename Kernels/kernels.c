@@ -21,6 +21,9 @@ static const char prelude_half[] = {
 static const char prelude_step[] = {
 #embed "Programs/prelude_step.cl"
 };
+static const char prelude_recurrent_groups[] = {
+#embed "Programs/prelude_recurrent_groups.cl"
+};
 static const char prelude_winograd[] = {
 #embed "Programs/prelude_winograd.cl"
 };
@@ -153,6 +156,7 @@ static const KeelKernelProgram programs[] = {
     PROGRAM(prelude_tiles),
     PROGRAM(prelude_half),
     PROGRAM(prelude_step),
+    PROGRAM(prelude_recurrent_groups),
     PROGRAM(prelude_winograd),
     PROGRAM(pointwise),
     PROGRAM(convert),

@@ -2,21 +2,6 @@
 //
 // Sequences are batch x steps x columns, row-major. Order of gates: r, u, n. CPU-class devices
 // take gru_tiles.cl.
-#ifndef GRU_ROWS
-#define GRU_ROWS 4
-#endif
-#if GRU_ROWS < 1 || GRU_ROWS > 16
-#error "GRU_ROWS must lie between 1 and 16"
-#endif
-// Elements of a row that wait in local memory.
-#ifndef GRU_CHUNK
-#define GRU_CHUNK 64
-#endif
-#if GRU_CHUNK < 1 || GRU_CHUNK > 256
-#error "GRU_CHUNK must lie between 1 and 256"
-#endif
-
-static inline float sigmoid(const float z) { return keel_activation(z, KEEL_SIGMOID, 0.0f); }
 
 // gru_steps — with z[t] = gates[t] and q[t] = y[t'] V, t' the step before:
 // r, u = sigmoid of z_r + q_r, z_u + q_u, n = tanh(z_n + r * q_n),
@@ -25,7 +10,7 @@ static inline float sigmoid(const float z) { return keel_activation(z, KEEL_SIGM
 // Buffers    v: units x 3 units; gates: batch x steps x 3 units, what comes from the input,
 //            receives r, u, n; products (q_n), before (y[t'], 0 at the first step), y: batch x
 //            steps x units.
-// Work       one group per GRU_ROWS rows of the batch; a work-item takes units.
+// Work       one group per RECURRENT_ROWS rows of the batch; a work-item takes units.
 // Requires   any local size of one axis.
 // Numerics   q: one chain of fma over units; exp and tanh as the device rounds them.
 // Launched   Sources/KeelOpenCL/OpenCLGRU.swift
@@ -42,50 +27,31 @@ __kernel void gru_steps(
     const uint units,
     const uint is_reversed)
 {
-  __local float state[GRU_ROWS * GRU_CHUNK];
+  __local float state[RECURRENT_ROWS * RECURRENT_CHUNK];
   const uint lane = get_local_id(0), lanes = get_local_size(0);
-  const uint first = get_group_id(0) * GRU_ROWS;
-  const uint used = min((uint)GRU_ROWS, batch - first);
+  const uint first = get_group_id(0) * RECURRENT_ROWS;
+  const uint used = min((uint)RECURRENT_ROWS, batch - first);
   for (uint s = 0; s < steps; ++s) {
     const uint time = is_reversed ? steps - 1 - s : s;
     const uint previous = is_reversed ? time + 1 : time - 1;
     for (uint base = 0; base < units; base += lanes) {
       const uint unit = base + lane;
-      float sum[GRU_ROWS][3];
-      for (uint r = 0; r < GRU_ROWS; ++r) {
-        for (uint g = 0; g < 3; ++g) sum[r][g] = 0.0f;
-      }
-      for (uint start = 0; s > 0 && start < units; start += GRU_CHUNK) {
-        const uint count = min((uint)GRU_CHUNK, units - start);
-        barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);  // y[t'] is stored, `state` is free
-        for (uint k = lane; k < GRU_ROWS * count; k += lanes) {
-          const uint r = k / count, column = k % count;
-          const size_t row = (size_t)(first + min(r, used - 1)) * steps + previous;
-          state[r * GRU_CHUNK + column] = y[row * units + start + column];
-        }
-        barrier(CLK_LOCAL_MEM_FENCE);  // `state` is stored
-        for (uint k = 0; unit < units && k < count; ++k) {
-          __global const float *line = v + (size_t)(start + k) * 3 * units + unit;
-          for (uint g = 0; g < 3; ++g) {
-            const float weight = line[g * units];
-            for (uint r = 0; r < GRU_ROWS; ++r) {
-              sum[r][g] = fma(state[r * GRU_CHUNK + k], weight, sum[r][g]);
-            }
-          }
-        }
-      }
+      float sum[RECURRENT_ROWS * 3];
+      keel_group_products(
+          sum, 3, y + ((size_t)first * steps + previous) * units, (size_t)steps * units, used, v,
+          units, unit, s > 0 ? units : 0, state);
       for (uint k = 0; unit < units && k < used; ++k) {
         const size_t row = (size_t)(first + k) * steps + time;
         __global float *opened = gates + row * 3 * units + unit;
         const float hidden =
             s > 0 ? y[((size_t)(first + k) * steps + previous) * units + unit] : 0.0f;
-        const float r = sigmoid(opened[0] + sum[k][0]);
-        const float u = sigmoid(opened[units] + sum[k][1]);
-        const float n = tanh(opened[2 * units] + r * sum[k][2]);
+        const float r = sigmoid(opened[0] + sum[k * 3 + 0]);
+        const float u = sigmoid(opened[units] + sum[k * 3 + 1]);
+        const float n = tanh(opened[2 * units] + r * sum[k * 3 + 2]);
         opened[0] = r;
         opened[units] = u;
         opened[2 * units] = n;
-        products[row * units + unit] = sum[k][2];
+        products[row * units + unit] = sum[k * 3 + 2];
         before[row * units + unit] = hidden;
         y[row * units + unit] = (1.0f - u) * n + u * hidden;
       }
@@ -121,34 +87,20 @@ __kernel void gru_steps_gradient(
     const uint units,
     const uint is_reversed)
 {
-  __local float flow[GRU_ROWS * GRU_CHUNK];
+  __local float flow[RECURRENT_ROWS * RECURRENT_CHUNK];
   const uint lane = get_local_id(0), lanes = get_local_size(0);
-  const uint first = get_group_id(0) * GRU_ROWS;
-  const uint used = min((uint)GRU_ROWS, batch - first);
+  const uint first = get_group_id(0) * RECURRENT_ROWS;
+  const uint used = min((uint)RECURRENT_ROWS, batch - first);
   for (uint s = steps; s-- > 0;) {
     const uint time = is_reversed ? steps - 1 - s : s;
     const uint later = is_reversed ? time - 1 : time + 1;
     const bool has_later = s + 1 < steps;
     for (uint base = 0; base < units; base += lanes) {
       const uint unit = base + lane;
-      float sum[GRU_ROWS];
-      for (uint r = 0; r < GRU_ROWS; ++r) sum[r] = 0.0f;
-      for (uint start = 0; has_later && start < 3 * units; start += GRU_CHUNK) {
-        const uint count = min((uint)GRU_CHUNK, 3 * units - start);
-        barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);  // dq[t"] is stored, `flow` is free
-        for (uint k = lane; k < GRU_ROWS * count; k += lanes) {
-          const uint r = k / count, column = k % count;
-          const size_t row = (size_t)(first + min(r, used - 1)) * steps + later;
-          flow[r * GRU_CHUNK + column] = dq[row * 3 * units + start + column];
-        }
-        barrier(CLK_LOCAL_MEM_FENCE);  // `flow` is stored
-        for (uint k = 0; unit < units && k < count; ++k) {
-          const float weight = v[(size_t)(start + k) * units + unit];
-          for (uint r = 0; r < GRU_ROWS; ++r) {
-            sum[r] = fma(flow[r * GRU_CHUNK + k], weight, sum[r]);
-          }
-        }
-      }
+      float sum[RECURRENT_ROWS];
+      keel_group_products(
+          sum, 1, dq + ((size_t)first * steps + later) * 3 * units, (size_t)steps * 3 * units, used,
+          v, units, unit, has_later ? 3 * units : 0, flow);
       for (uint k = 0; unit < units && k < used; ++k) {
         const size_t row = (size_t)(first + k) * steps + time;
         const size_t place = row * units + unit, wide = row * 3 * units + unit;

@@ -3,21 +3,6 @@
 //
 // Sequences are batch x steps x columns, row-major. Order of gates: i, f, g, o. CPU-class devices
 // take lstm_tiles.cl.
-#ifndef LSTM_ROWS
-#define LSTM_ROWS 4
-#endif
-#if LSTM_ROWS < 1 || LSTM_ROWS > 16
-#error "LSTM_ROWS must lie between 1 and 16"
-#endif
-// Elements of a row that wait in local memory.
-#ifndef LSTM_CHUNK
-#define LSTM_CHUNK 64
-#endif
-#if LSTM_CHUNK < 1 || LSTM_CHUNK > 256
-#error "LSTM_CHUNK must lie between 1 and 256"
-#endif
-
-static inline float sigmoid(const float z) { return keel_activation(z, KEEL_SIGMOID, 0.0f); }
 
 // One unit from its four z: cell = f * cell_before + i * g; returns hidden = o * tanh(cell).
 // `row` and `row_before` count rows of all time steps; without a state before, it is 0.
@@ -59,7 +44,7 @@ static inline float pull_cell(
 // Buffers    u: units x 4 units; gates: batch x steps x 4 units, what comes from the input,
 //            receives i, f, g, o; cells, before (y[t'], 0 at the first step), y: batch x steps x
 //            units.
-// Work       one group per LSTM_ROWS rows of the batch; a work-item takes units.
+// Work       one group per RECURRENT_ROWS rows of the batch; a work-item takes units.
 // Requires   any local size of one axis.
 // Numerics   y U: one chain of fma over units; exp and tanh as the device rounds them.
 // Launched   Sources/KeelOpenCL/OpenCLLSTM.swift
@@ -77,43 +62,25 @@ __kernel void lstm_steps(
     const uint units,
     const uint is_reversed)
 {
-  __local float state[LSTM_ROWS * LSTM_CHUNK];
+  __local float state[RECURRENT_ROWS * RECURRENT_CHUNK];
   const uint lane = get_local_id(0), lanes = get_local_size(0);
-  const uint first = get_group_id(0) * LSTM_ROWS;
-  const uint used = min((uint)LSTM_ROWS, batch - first);
+  const uint first = get_group_id(0) * RECURRENT_ROWS;
+  const uint used = min((uint)RECURRENT_ROWS, batch - first);
   for (uint s = 0; s < steps; ++s) {
     const uint time = is_reversed ? steps - 1 - s : s;
     const uint previous = is_reversed ? time + 1 : time - 1;
     for (uint base = 0; base < units; base += lanes) {
       const uint unit = base + lane;
-      float sum[LSTM_ROWS][4];
-      for (uint r = 0; r < LSTM_ROWS; ++r) {
-        for (uint g = 0; g < 4; ++g) sum[r][g] = 0.0f;
-      }
-      for (uint start = 0; s > 0 && start < units; start += LSTM_CHUNK) {
-        const uint count = min((uint)LSTM_CHUNK, units - start);
-        barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);  // y[t'] is stored, `state` is free
-        for (uint k = lane; k < LSTM_ROWS * count; k += lanes) {
-          const uint r = k / count, column = k % count;
-          const size_t row = (size_t)(first + min(r, used - 1)) * steps + previous;
-          state[r * LSTM_CHUNK + column] = y[row * units + start + column];
-        }
-        barrier(CLK_LOCAL_MEM_FENCE);  // `state` is stored
-        for (uint k = 0; unit < units && k < count; ++k) {
-          __global const float *line = u + (size_t)(start + k) * 4 * units + unit;
-          for (uint g = 0; g < 4; ++g) {
-            const float weight = line[g * units];
-            for (uint r = 0; r < LSTM_ROWS; ++r) {
-              sum[r][g] = fma(state[r * LSTM_CHUNK + k], weight, sum[r][g]);
-            }
-          }
-        }
-      }
+      float sum[RECURRENT_ROWS * 4];
+      keel_group_products(
+          sum, 4, y + ((size_t)first * steps + previous) * units, (size_t)steps * units, used, u,
+          units, unit, s > 0 ? units : 0, state);
       for (uint r = 0; unit < units && r < used; ++r) {
         const size_t row = (size_t)(first + r) * steps + time;
         const size_t row_before = (size_t)(first + r) * steps + previous;
         float z[4];
-        for (uint g = 0; g < 4; ++g) z[g] = gates[row * 4 * units + g * units + unit] + sum[r][g];
+        __global const float *arrived = gates + row * 4 * units + unit;
+        for (uint g = 0; g < 4; ++g) z[g] = arrived[g * units] + sum[r * 4 + g];
         before[row * units + unit] = s > 0 ? y[row_before * units + unit] : 0.0f;
         y[row * units + unit] =
             open_cell(z, s > 0, row, row_before, unit, units, gates, cells);
@@ -148,10 +115,10 @@ __kernel void lstm_steps_gradient(
     const uint units,
     const uint is_reversed)
 {
-  __local float flow[LSTM_ROWS * LSTM_CHUNK];
+  __local float flow[RECURRENT_ROWS * RECURRENT_CHUNK];
   const uint lane = get_local_id(0), lanes = get_local_size(0);
-  const uint first = get_group_id(0) * LSTM_ROWS;
-  const uint used = min((uint)LSTM_ROWS, batch - first);
+  const uint first = get_group_id(0) * RECURRENT_ROWS;
+  const uint used = min((uint)RECURRENT_ROWS, batch - first);
   for (uint s = steps; s-- > 0;) {
     const uint time = is_reversed ? steps - 1 - s : s;
     const uint previous = is_reversed ? time + 1 : time - 1;
@@ -159,24 +126,10 @@ __kernel void lstm_steps_gradient(
     const bool has_later = s + 1 < steps;
     for (uint base = 0; base < units; base += lanes) {
       const uint unit = base + lane;
-      float sum[LSTM_ROWS];
-      for (uint r = 0; r < LSTM_ROWS; ++r) sum[r] = 0.0f;
-      for (uint start = 0; has_later && start < 4 * units; start += LSTM_CHUNK) {
-        const uint count = min((uint)LSTM_CHUNK, 4 * units - start);
-        barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);  // dz[t"] is stored, `flow` is free
-        for (uint k = lane; k < LSTM_ROWS * count; k += lanes) {
-          const uint r = k / count, column = k % count;
-          const size_t row = (size_t)(first + min(r, used - 1)) * steps + later;
-          flow[r * LSTM_CHUNK + column] = dz[row * 4 * units + start + column];
-        }
-        barrier(CLK_LOCAL_MEM_FENCE);  // `flow` is stored
-        for (uint k = 0; unit < units && k < count; ++k) {
-          const float weight = u[(size_t)(start + k) * units + unit];
-          for (uint r = 0; r < LSTM_ROWS; ++r) {
-            sum[r] = fma(flow[r * LSTM_CHUNK + k], weight, sum[r]);
-          }
-        }
-      }
+      float sum[RECURRENT_ROWS];
+      keel_group_products(
+          sum, 1, dz + ((size_t)first * steps + later) * 4 * units, (size_t)steps * 4 * units, used,
+          u, units, unit, has_later ? 4 * units : 0, flow);
       for (uint r = 0; unit < units && r < used; ++r) {
         const size_t row = (size_t)(first + r) * steps + time;
         const size_t row_before = (size_t)(first + r) * steps + previous;

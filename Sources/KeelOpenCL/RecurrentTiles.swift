@@ -87,7 +87,7 @@ extension OpenCLBackend {
     return turned
   }
 
-  /// Rows of a group on GPUs, as the kernels have them (`LSTM_ROWS`, `GRU_ROWS`).
+  /// Rows of a group on GPUs, as the kernels have them (`RECURRENT_ROWS`).
   static let recurrentGroupRows = 4
 
   /// Groups that go through time on GPUs.

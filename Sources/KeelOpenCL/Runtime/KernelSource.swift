@@ -64,6 +64,7 @@ package final class KernelSource: Sendable {
     (function: "keel_stored", name: "prelude_half"),
     (function: "keel_tile_multiply", name: "prelude_tiles"),
     (function: "keel_step_", name: "prelude_step"),
+    (function: "keel_group_products", name: "prelude_recurrent_groups"),
     (function: "keel_winograd_", name: "prelude_winograd"),
     (function: "keel_recurrent_sigmoid", name: "prelude_recurrent"),
   ]
