@@ -92,11 +92,3 @@ extension Shape {
     return resolved.sorted()
   }
 }
-
-extension NDArray {
-  /// The same elements as rows of the last axis: rows x columns.
-  var asRows: NDArray {
-    let columns = shape.extents.last ?? 1
-    return reshaped([columns == 0 ? 0 : count / columns, columns])
-  }
-}

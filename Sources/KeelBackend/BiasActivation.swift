@@ -15,3 +15,19 @@ package protocol BiasActivationBackend {
     into dz: NDArray?, bias db: NDArray?
   ) throws(DeviceError)
 }
+
+extension Backend {
+  /// The gradient before bias and activation, dz, in place of `dy`; writes that of the bias where
+  /// there is one.
+  ///
+  /// - Parameter needsInner: whether dz is used; if not, only the bias' gradient is made.
+  package func pullEpilogue(
+    _ activation: Activation, output y: NDArray, upstream dy: NDArray, bias db: NDArray?,
+    needsInner: Bool = true
+  ) throws(DeviceError) {
+    let dz = activation == .identity || !needsInner ? nil : dy
+    if dz == nil && db == nil { return }
+    try biasActivationGradient(
+      output: y.asRows, upstream: dy.asRows, activation, into: dz?.asRows, bias: db)
+  }
+}

@@ -91,8 +91,8 @@ package protocol Convolution2DBackend {
   ) throws(DeviceError)
 
   /// The gradients of filter and bias of y = activation(x * filter + bias), and dz in place of dy:
-  /// ``BiasActivationBackend/biasActivationGradient(output:upstream:_:into:bias:)``, then
-  /// convolution2DFilterGradient of dz.
+  /// ``Backend/pullEpilogue(_:output:upstream:bias:needsInner:)``, then convolution2DFilterGradient
+  /// of dz.
   func convolution2DParameterGradients(
     _ x: NDArray, output y: NDArray, upstream dy: NDArray, _ activation: Activation,
     _ geometry: Convolution2DGeometry, into dfilter: NDArray, bias db: NDArray
@@ -105,18 +105,7 @@ extension Backend {
     _ x: NDArray, output y: NDArray, upstream dy: NDArray, _ activation: Activation,
     _ geometry: Convolution2DGeometry, into dfilter: NDArray, bias db: NDArray
   ) throws(DeviceError) {
-    let rows: Shape = [dy.count / max(1, geometry.outChannels), geometry.outChannels]
-    try pullActivation(y, dy, activation, rows, bias: db)
+    try pullEpilogue(activation, output: y, upstream: dy, bias: db)
     try convolution2DFilterGradient(x, upstream: dy, geometry, into: dfilter)
-  }
-
-  /// dz in place of dy, and the gradient of the bias.
-  package func pullActivation(
-    _ y: NDArray, _ dy: NDArray, _ activation: Activation, _ rows: Shape, bias db: NDArray
-  ) throws(DeviceError) {
-    let dz = dy.reshaped(rows)
-    try biasActivationGradient(
-      output: y.reshaped(rows), upstream: dz, activation,
-      into: activation == .identity ? nil : dz, bias: db)
   }
 }

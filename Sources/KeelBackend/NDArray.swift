@@ -36,6 +36,12 @@ package struct NDArray: Sendable {
     return NDArray(storage: storage, byteOffset: byteOffset, shape: shape, dtype: dtype)
   }
 
+  /// The same elements as rows of the last axis: rows x columns.
+  package var asRows: NDArray {
+    let columns = shape.extents.last ?? 1
+    return reshaped([columns == 0 ? 0 : count / columns, columns])
+  }
+
   /// The elements from `offset` on, an aligned part of this array.
   package func view(offset: Int, shape: Shape) -> NDArray {
     NDArray(

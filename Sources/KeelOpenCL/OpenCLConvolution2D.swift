@@ -173,16 +173,14 @@ extension OpenCLBackend: Convolution2DBackend {
     _ geometry: Convolution2DGeometry, into dfilter: NDArray, bias db: NDArray
   ) throws(DeviceError) {
     let plan = plan(geometry, .filterGradient)
-    let rows: Shape = [dy.count / max(1, geometry.outChannels), geometry.outChannels]
     guard case .tiles = plan, activation != .identity, dfilter.dtype == .float32,
       db.count > 1, dfilter.count > 0, dy.count > 0, x.count > 0
     else {
-      try pullActivation(y, dy, activation, rows, bias: db)
+      try pullEpilogue(activation, output: y, upstream: dy, bias: db)
       return try convolution2DFilterGradient(x, upstream: dy, geometry, into: dfilter, by: plan)
     }
     // The last sums of both in one launch; to the bit what the two would give.
-    let (y, dz) = (y.reshaped(rows), dy.reshaped(rows))
-    let sums = try sumParts(y, dz, activation, into: dz, bias: db)
+    let sums = try sumParts(y.asRows, dy.asRows, activation, into: dy.asRows, bias: db)
     try convolution2DFilterTiles(x, dy, geometry, into: dfilter, bias: sums)
   }
 

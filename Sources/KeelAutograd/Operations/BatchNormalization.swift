@@ -77,9 +77,9 @@ extension Tensor {
       .batchNormalization, [self, gamma, beta], y, links: links,
       overwritesUpstream: fused != .identity
     ) { (dy, dx) throws(DeviceError) in
-      let dz = try backend.pullEpilogue(
-        fused, output: y, upstream: dy, bias: dx[2], needsInner: dx[0] != nil || dx[1] != nil
-      ).asRows
+      try backend.pullEpilogue(
+        fused, output: y, upstream: dy, bias: dx[2], needsInner: dx[0] != nil || dx[1] != nil)
+      let dz = dy.asRows
       let deviation = (Expression.z + .constant(epsilon)).sqrt()
       if let destination = dx[0] {
         try backend.pointwise(.x * .y / deviation, [dz, scale, spread], into: destination.asRows)

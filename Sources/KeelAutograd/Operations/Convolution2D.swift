@@ -43,13 +43,12 @@ extension Tensor {
       .convolution2D, inputs, y, links: links, overwritesUpstream: fused != .identity
     ) { (dy, dx) throws(DeviceError) in
       let db = dx.count > 2 ? dx[2] : nil
-      // In place of dy.
       let dz = dy
       if let dfilter = dx[1], let db, dy.dtype == .float32 {
         try backend.convolution2DParameterGradients(
           x, output: y, upstream: dy, fused, geometry, into: dfilter, bias: db)
       } else {
-        _ = try backend.pullEpilogue(
+        try backend.pullEpilogue(
           fused, output: y, upstream: dy, bias: db, needsInner: dx[0] != nil || dx[1] != nil)
         if let dfilter = dx[1] {
           try backend.convolution2DFilterGradient(x, upstream: dz, geometry, into: dfilter)

@@ -49,9 +49,10 @@ extension Tensor {
       let db = dx.count > 2 ? dx[2] : nil
       // Without an activation the bias' gradient is a sum that the weight's product reads anyway.
       let sumsAlong = fused == .identity && dx[1] != nil && dy.dtype == .float32
-      let dz = try backend.pullEpilogue(
+      try backend.pullEpilogue(
         fused, output: y, upstream: dy, bias: sumsAlong ? nil : db,
         needsInner: dx[0] != nil || dx[1] != nil)
+      let dz = dy
       if let destination = dx[0] {
         let product = MatmulGeometry(
           rows: rows, inner: columns, columns: inner, transposeRight: true)
@@ -78,22 +79,4 @@ func requireVector(
   guard let tensor, tensor.shape != [count] else { return }
   throw .shape(
     ShapeError(operation, requires: "a \(name) of shape \(count)", got: tensor.shape))
-}
-
-extension Backend {
-  /// The gradient before bias and activation, in place of `dy`; writes that of the bias where there
-  /// is one.
-  ///
-  /// - Parameter needsInner: whether the result is used; if not, only the bias' gradient is made.
-  func pullEpilogue(
-    _ activation: Activation, output y: NDArray, upstream dy: NDArray, bias db: NDArray?,
-    needsInner: Bool
-  ) throws(DeviceError) -> NDArray {
-    let dz = activation == .identity || !needsInner ? nil : dy
-    if dz != nil || db != nil {
-      try biasActivationGradient(
-        output: y.asRows, upstream: dy.asRows, activation, into: dz?.asRows, bias: db)
-    }
-    return dy
-  }
 }

@@ -31,8 +31,7 @@ extension HalfStorageBackend {
       return try inner.convolution2DParameterGradients(
         x, output: y, upstream: dy, activation, geometry, into: dfilter, bias: db)
     }
-    let rows: Shape = [dy.count / max(1, geometry.outChannels), geometry.outChannels]
-    try pullActivation(y, dy, activation, rows, bias: db)
+    try pullEpilogue(activation, output: y, upstream: dy, bias: db)
     try convolution2DFilterGradient(x, upstream: dy, geometry, into: dfilter)
   }
 }
