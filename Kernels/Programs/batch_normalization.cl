@@ -239,7 +239,8 @@ __kernel void batch_normalization_factors(
 // Work       a team takes `run` rows on CPU-class devices, `run` rounds of vectors on GPUs.
 // Requires   local size KEEL_GROUP; channels a multiple of KEEL_WIDTH, or at least KEEL_WIDTH with
 //            KEEL_GROUP 1.
-// Numerics   one rounding per operation, then the activation.
+// Numerics   x - mean, then one fma, as on every device and as the gradient makes it again: the
+//            sign that an activation asks for is the same. Then the activation.
 // Launched   Sources/KeelOpenCL/OpenCLBatchNormalization.swift
 // Checked    Sources/KeelCases/BatchNormalizationCases.swift
 // Why        bound by memory: the activation rides along.
@@ -268,7 +269,7 @@ void batch_normalization_apply(
       const floats shift = keel_load(factors + channels + c);
       size_t i = (size_t)r * channels + c;
       for (uint k = 0; k < count; ++k, i += channels) {
-        const floats z = (keel_get(x + i) - center) * scale + shift;
+        const floats z = fma(keel_get(x + i) - center, scale, shift);
         keel_set_past(keel_activations(z, activation, parameter), y + i, past);
       }
     }
@@ -282,8 +283,8 @@ void batch_normalization_apply(
       const size_t i = vector * KEEL_WIDTH;
       const uint c = i % channels;
       const floats distance = keel_get_aligned(x + i) - keel_load_aligned(mean + c);
-      const floats z =
-          distance * keel_load_aligned(factors + c) + keel_load(factors + channels + c);
+      const floats scale = keel_load_aligned(factors + c);
+      const floats z = fma(distance, scale, keel_load_aligned(factors + channels + c));
       keel_set_aligned(keel_activations(z, activation, parameter), y + i);
     }
   }

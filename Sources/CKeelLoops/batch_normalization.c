@@ -51,11 +51,14 @@ void keel_batch_normalize(
 #define KEEL_LOOP(name)                                                            \
   for (size_t row = 0; row < count; row += period) {                               \
     const size_t length = keel_smaller(period, count - row);                       \
-    const float *x_row = x + row, *y_row = y + row, *dy_row = dy + row;            \
+    const float *x_row = x + row, *dy_row = dy + row;                              \
     KEEL_VECTORISE                                                                 \
     for (size_t c = 0; c < length; ++c) {                                          \
-      const float dz = dy_row[c] * keel_slope_##name(y_row[c], parameter);         \
-      const float h = (x_row[c] - mean[c]) * inverse_deviation[c];                 \
+      const float distance = x_row[c] - mean[c];                                   \
+      const float z = keel_fma(distance, scale[c], shift[c]);                      \
+      const float y = keel_apply_##name(z, parameter);                             \
+      const float dz = dy_row[c] * keel_slope_##name(y, parameter);                \
+      const float h = distance * inverse_deviation[c];                             \
       dbeta[c] += (double)dz;                                                      \
       dgamma[c] += (double)dz * (double)h;                                         \
     }                                                                              \
@@ -63,9 +66,9 @@ void keel_batch_normalize(
 
 KEEL_DISPATCH
 void keel_batch_gradient_sums(
-    const float *x, const float *y, const float *dy, size_t count, size_t period,
-    const float *mean, const float *inverse_deviation, double *dbeta, double *dgamma,
-    int32_t activation, float parameter) {
+    const float *x, const float *dy, size_t count, size_t period, const float *mean,
+    const float *inverse_deviation, const float *scale, const float *shift, double *dbeta,
+    double *dgamma, int32_t activation, float parameter) {
   KEEL_WITH_ACTIVATION(activation, KEEL_LOOP)
 }
 #undef KEEL_LOOP
@@ -73,20 +76,23 @@ void keel_batch_gradient_sums(
 #define KEEL_LOOP(name)                                                            \
   for (size_t row = 0; row < count; row += period) {                               \
     const size_t length = keel_smaller(period, count - row);                       \
-    const float *x_row = x + row, *y_row = y + row, *dy_row = dy + row;            \
+    const float *x_row = x + row, *dy_row = dy + row;                              \
     float *dx_row = dx + row;                                                      \
     KEEL_VECTORISE                                                                 \
     for (size_t c = 0; c < length; ++c) {                                          \
-      const float dz = dy_row[c] * keel_slope_##name(y_row[c], parameter);         \
-      const float h = (x_row[c] - mean[c]) * inverse_deviation[c];                 \
+      const float distance = x_row[c] - mean[c];                                   \
+      const float z = keel_fma(distance, scale[c], shift[c]);                      \
+      const float y = keel_apply_##name(z, parameter);                             \
+      const float dz = dy_row[c] * keel_slope_##name(y, parameter);                \
+      const float h = distance * inverse_deviation[c];                             \
       dx_row[c] = scale[c] * keel_fma(-h, mean_dzh[c], dz - mean_dz[c]);           \
     }                                                                              \
   }
 
 KEEL_DISPATCH
 void keel_batch_gradient(
-    const float *x, const float *y, const float *dy, float *dx, size_t count, size_t period,
-    const float *mean, const float *inverse_deviation, const float *scale,
+    const float *x, const float *dy, float *dx, size_t count, size_t period, const float *mean,
+    const float *inverse_deviation, const float *scale, const float *shift,
     const float *mean_dz, const float *mean_dzh, int32_t activation, float parameter) {
   KEEL_WITH_ACTIVATION(activation, KEEL_LOOP)
 }

@@ -211,13 +211,15 @@ private final class BackwardPass {
   }
 
   private func pull(_ node: Node, _ upstream: Gradient) throws(DeviceError) {
-    var dy = upstream.array
-    if node.overwritesUpstream, !upstream.isOwned, dy.count > 0 {
+    var (dy, isOwned) = (upstream.array, upstream.isOwned)
+    if node.overwritesUpstream, !isOwned, dy.count > 0 {
       dy = try backend.newArray(dy.shape, dy.dtype)
       try backend.pointwise(.x, [upstream.array], into: dy)
+      isOwned = true
     }
     var dx = [NDArray?](repeating: nil, count: node.inputs.count)
     var isInPlace = [Bool](repeating: false, count: node.inputs.count)
+    let overDy = isOwned ? positionOverUpstream(node, dy) : nil
     var (passes, direct) = (0, Set<ObjectIdentifier>())
     for (position, input) in node.inputs.enumerated() where isWanted(input) {
       guard let input else { continue }
@@ -228,6 +230,8 @@ private final class BackwardPass {
       {
         dx[position] = state.destination
         isInPlace[position] = true
+      } else if position == overDy {
+        dx[position] = dy.reshaped(input.shape)
       } else {
         dx[position] = try backend.newArray(input.shape, input.dtype)
       }
@@ -235,7 +239,7 @@ private final class BackwardPass {
     if dy.count == 0 {
       // Nothing flows out of an empty result.
       for array in dx { if let array { try backend.fill(array, with: 0) } }
-    } else if dx.contains(where: { $0 != nil }) {
+    } else if node.overwritesUpstream || dx.contains(where: { $0 != nil }) {
       observer?.pullbackBegan(node.traceNumber, upstream: dy)
       try node.pullback?(dy, dx)
       observer?.pullbackEnded(node.traceNumber, gradients: dx)
@@ -245,12 +249,29 @@ private final class BackwardPass {
     for isFirst in [true, false] {
       for (position, input) in node.inputs.enumerated() where isInPlace[position] == isFirst {
         guard let input, isWanted(input) else { continue }
-        let isOwned = dx[position] != nil || (upstream.isOwned && passes == 1)
+        let isOwn = dx[position] != nil || (isOwned && passes == 1)
         try deliver(
-          dx[position] ?? dy.reshaped(input.shape), isOwned: isOwned, to: input.target,
+          dx[position] ?? dy.reshaped(input.shape), isOwned: isOwn, to: input.target,
           isInPlace: isFirst)
       }
     }
+  }
+
+  /// The input whose gradient may take the place of the output's: the last that allows it, if
+  /// nobody is handed the output's.
+  private func positionOverUpstream(_ node: Node, _ dy: NDArray) -> Int? {
+    var last: Int?
+    for (position, input) in node.inputs.enumerated() where isWanted(input) {
+      guard let input else { continue }
+      switch (input.link, input.target) {
+      case (.passes, _): return nil
+      case (.elementwise, .node):
+        last = input.shape.count == dy.count && input.dtype == dy.dtype ? position : nil
+      case (.elementwise, .leaf): last = nil
+      case (.computed, _), (.none, _): break
+      }
+    }
+    return last
   }
 
   /// Brings one contribution to where it belongs.

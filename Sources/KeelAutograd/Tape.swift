@@ -20,6 +20,9 @@ package enum GradientLink: Sendable {
   case passes
   /// The pullback computes it.
   case computed
+  /// The pullback computes each element from that of `dy` at the same place, after the gradients of
+  /// inputs before this one and of those that are `computed`: it may be written over `dy`.
+  case elementwise
 }
 
 /// Writes the gradients of an operation's inputs: from `dy`, that of the output, into `dx[i]`,
@@ -129,7 +132,8 @@ func compute(
 
 /// A tensor over a computed value; with a node if a gradient flows to an input.
 ///
-/// - Parameter overwritesUpstream: whether the pullback may write into `dy`; no link then passes.
+/// - Parameter overwritesUpstream: whether the pullback may write into `dy`; links pass on what it
+///   leaves there.
 func attach(
   _ name: OperationName, _ inputs: [Tensor], _ value: NDArray, links: [GradientLink],
   overwritesUpstream: Bool = false, method: String = #function, pullback: Pullback? = nil

@@ -19,6 +19,11 @@ public final class Tensor {
   package let value: NDArray
   /// How gradients get from here to where they are wanted.
   var origin: Origin
+  /// Makes the same elements once more, to the bit, from what a pullback keeps anyway; nil where
+  /// that takes more than one pass.
+  var remake: Remake?
+
+  typealias Remake = () throws(DeviceError) -> NDArray
 
   /// Whether gradients flow to or through this tensor: true for a leaf that was made so and for
   /// everything that is computed from one by differentiable operations.

@@ -5,7 +5,7 @@ extension CPUBackend: BatchNormalizationBackend {
   package func batchNormalization(
     _ x: NDArray, gamma: NDArray, beta: NDArray, epsilon: Float, _ activation: Activation,
     momentum: Float, runningMean: NDArray, runningVariance: NDArray,
-    into y: NDArray, mean: NDArray, inverseDeviation: NDArray
+    into y: NDArray, mean: NDArray, inverseDeviation: NDArray, factors: NDArray
   ) throws(DeviceError) {
     countLaunch()
     guard x.count > 0 else { return }
@@ -14,8 +14,7 @@ extension CPUBackend: BatchNormalizationBackend {
     let input = x.floats
     let (center, inverse) = (mean.floats, inverseDeviation.floats)
     let (running, spread) = (runningMean.floats, runningVariance.floats)
-    let scale = try scratch(rows.columns, of: Float.self)
-    let (scales, gains): (UnsafeMutablePointer<Float>, _) = (scale.pointer(), gamma.floats)
+    let (scales, gains, shifts) = (factors.floats, gamma.floats, beta.floats)
     try rows.sums(
       2, on: self,
       adding: { begin, count, sums in
@@ -31,6 +30,8 @@ extension CPUBackend: BatchNormalizationBackend {
           let exact = 1 / (variance + Double(epsilon)).squareRoot()
           inverse[c] = Float(exact)
           scales[c] = Float(Double(gains[c]) * exact)
+          // As on other devices: a channel that is not finite has no shift either.
+          scales[rows.columns + c] = scales[c].isFinite ? shifts[c] : .nan
           let unbiased = Float(variance * (number > 1 ? number / (number - 1) : 1))
           // Quarantine: a batch that is not finite leaves the running statistics alone.
           guard center[c].isFinite, unbiased.isFinite else { continue }
@@ -58,6 +59,17 @@ extension CPUBackend: BatchNormalizationBackend {
       x, rows, mean: mean.floats, scale: scales, shift: beta.floats, activation, into: y)
   }
 
+  package func batchNormalizationOutput(
+    _ x: NDArray, mean: NDArray, factors: NDArray, _ activation: Activation, into y: NDArray
+  ) throws(DeviceError) {
+    countLaunch()
+    guard x.count > 0 else { return }
+    let rows = WideRows(x.shape)
+    try normalize(
+      x, rows, mean: mean.floats, scale: factors.floats, shift: factors.floats + rows.columns,
+      activation, into: y)
+  }
+
   private func normalize(
     _ x: NDArray, _ rows: WideRows, mean: UnsafePointer<Float>, scale: UnsafePointer<Float>,
     shift: UnsafePointer<Float>, _ activation: Activation, into y: NDArray
@@ -76,8 +88,8 @@ extension CPUBackend: BatchNormalizationBackend {
   }
 
   package func batchNormalizationGradient(
-    _ x: NDArray, output y: NDArray, upstream dy: NDArray, gamma: NDArray, mean: NDArray,
-    inverseDeviation: NDArray, _ activation: Activation,
+    _ x: NDArray, upstream dy: NDArray, mean: NDArray, inverseDeviation: NDArray,
+    factors: NDArray, _ activation: Activation,
     into dx: NDArray?, dgamma: NDArray, dbeta: NDArray
   ) throws(DeviceError) {
     countLaunch()
@@ -87,40 +99,39 @@ extension CPUBackend: BatchNormalizationBackend {
       return
     }
     let rows = WideRows(x.shape)
-    let storage = try scratch(5 * rows.period + 3 * rows.columns, of: Float.self)
+    let storage = try scratch(6 * rows.period + 2 * rows.columns, of: Float.self)
     let wide: UnsafeMutablePointer<Float> = storage.pointer()
-    let narrow = wide + 5 * rows.period
-    let (input, output, upstream) = (x.floats, y.floats, dy.floats)
+    let narrow = wide + 6 * rows.period
+    let (input, upstream) = (x.floats, dy.floats)
     let (code, parameter) = (Int32(activation.kernelCode), activation.kernelParameter)
     let centers = rows.repeating(mean.floats, into: wide)
     let inverses = rows.repeating(inverseDeviation.floats, into: wide + rows.period)
-    let (gains, deviations) = (gamma.floats, inverseDeviation.floats)
+    let scale = rows.repeating(factors.floats, into: wide + 2 * rows.period)
+    let shift = rows.repeating(factors.floats + rows.columns, into: wide + 3 * rows.period)
     let (gainGradient, shiftGradient) = (dgamma.floats, dbeta.floats)
     let number = Double(rows.count / rows.columns)
     try rows.sums(
       2, on: self,
       adding: { begin, count, sums in
         keel_batch_gradient_sums(
-          input + begin, output + begin, upstream + begin, count, rows.period, centers,
-          inverses, sums, sums + rows.period, code, parameter)
+          input + begin, upstream + begin, count, rows.period, centers, inverses, scale, shift,
+          sums, sums + rows.period, code, parameter)
       },
       use: { sums in
         for c in 0..<rows.columns {
           shiftGradient[c] = Float(sums[c])
           gainGradient[c] = Float(sums[rows.columns + c])
-          narrow[c] = gains[c] * deviations[c]
-          narrow[rows.columns + c] = Float(sums[c] / number)
-          narrow[2 * rows.columns + c] = Float(sums[rows.columns + c] / number)
+          narrow[c] = Float(sums[c] / number)
+          narrow[rows.columns + c] = Float(sums[rows.columns + c] / number)
         }
       })
     guard let result = dx?.floats else { return }
-    let scale = rows.repeating(narrow, into: wide + 2 * rows.period)
-    let meanDz = rows.repeating(narrow + rows.columns, into: wide + 3 * rows.period)
-    let meanDzh = rows.repeating(narrow + 2 * rows.columns, into: wide + 4 * rows.period)
+    let meanDz = rows.repeating(narrow, into: wide + 4 * rows.period)
+    let meanDzh = rows.repeating(narrow + rows.columns, into: wide + 5 * rows.period)
     rows.forEachPart { begin, count in
       keel_batch_gradient(
-        input + begin, output + begin, upstream + begin, result + begin, count, rows.period,
-        centers, inverses, scale, meanDz, meanDzh, code, parameter)
+        input + begin, upstream + begin, result + begin, count, rows.period, centers, inverses,
+        scale, shift, meanDz, meanDzh, code, parameter)
     }
   }
 }

@@ -8,6 +8,8 @@ enum BatchNormalizationCases {
       training("training", [16, 5]),
       training("training_relu", [16, 5], .relu),
       training("training_leaky_relu", [16, 5], .leakyRelu(slope: 0.1)),
+      training("training_elu", [16, 5], .elu(alpha: 0.75)),
+      training("training_sigmoid_channels20", [6, 20], .sigmoid),
       training("training_tanh", [16, 5], .tanh),
       training("training_gelu", [16, 5], .gelu),
       training("training_images", [3, 5, 6, 7]),
@@ -33,6 +35,15 @@ enum BatchNormalizationCases {
       gradient("gradient_relu", [129, 33], .relu),
       gradient("gradient_rows3001_channels10", [3001, 10], .relu),
       gradient("gradient_without_input", [129, 33], .relu, needsInput: false),
+      gradient("gradient_leaky_relu", [130, 16], .leakyRelu(slope: 0.25)),
+      gradient("gradient_elu", [67, 36], .elu(alpha: 0.75)),
+      gradient("gradient_sigmoid", [67, 5], .sigmoid),
+      gradient("gradient_tanh", [67, 32], .tanh),
+      // Over dy: the last vector of 20 or 7 channels starts early, among what is written already.
+      gradient("gradient_in_place", [131, 20], .relu, inPlace: true),
+      gradient("gradient_in_place_channels7", [131, 7], .leakyRelu(slope: 0.25), inPlace: true),
+      gradient("gradient_in_place_channels64", [131, 64], .identity, inPlace: true),
+      gradient("gradient_in_place_one_channel", [131, 1], .tanh, inPlace: true),
     ] + large
 
   private struct Statistics {
@@ -154,29 +165,41 @@ enum BatchNormalizationCases {
       })
   }
 
-  /// The gradient straight on the contract: x, y, dy, gamma, mean, inverse deviation.
+  /// The gradient straight on the contract: x, dy, mean, inverse deviation, scale and shift.
+  ///
+  /// What comes before the activation is an odd multiple of 1/512 on all devices: far enough from 0
+  /// that no rounding decides about its sign.
   private static func gradient(
     _ label: String, _ shape: Shape, _ activation: Activation, needsInput: Bool = true,
-    isLarge: Bool = false
+    inPlace: Bool = false, isLarge: Bool = false
   ) -> OperationCase {
     let channels = shape[shape.rank - 1]
     let rows = shape.count / channels
     let outputs: [Shape] = (needsInput ? [shape] : []) + [[channels], [channels]]
+    let x = (0..<61).map { Float($0 * 23 % 61) / 16 - 1.875 + 0x1p-7 }
+    let factors: [Float] = [1, -0.5, 0.75, 1.25, -0.25, 0.5, 1.5]
     return OperationCase(
       .batchNormalization, label,
       inputs: [
-        CaseInput(shape), CaseInput(shape), CaseInput(shape), [channels],
-        CaseInput([channels], .uniform(-0.1, 0.1)), CaseInput([channels], .uniform(0.5, 1.5)),
+        CaseInput(shape, .repeating(x)), CaseInput(shape),
+        CaseInput([channels], .repeating([0.0625, -0.125, 0])),
+        CaseInput([channels], .uniform(0.5, 1.5)), CaseInput([2, channels], .repeating(factors)),
       ],
-      tolerance: .sum(of: rows), magnitude: .given { pull($0, activation, needsInput, -1) },
-      work: isLarge ? .init(flops: 10 * shape.count, bytes: 16 * shape.count) : nil,
+      tolerance: activation.kernelCode < Activation.elu(alpha: 1).kernelCode
+        ? .sum(of: rows) : .transcendentalSum(of: rows),
+      magnitude: .given { pull($0, activation, needsInput, -1) },
+      work: isLarge ? .init(flops: 10 * shape.count, bytes: 20 * shape.count) : nil,
       outputs: { (t) throws(TensorError) in
         try t.direct(outputs) { (backend, out) throws(DeviceError) in
+          var dy = t[1].value
+          if inPlace {
+            try backend.pointwise(.x, [dy], into: out[0])
+            dy = out[0]
+          }
           try backend.batchNormalizationGradient(
-            t[0].value, output: t[1].value, upstream: t[2].value, gamma: t[3].value,
-            mean: t[4].value, inverseDeviation: t[5].value, activation,
-            into: needsInput ? out[0] : nil, dgamma: out[out.count - 2],
-            dbeta: out[out.count - 1])
+            t[0].value, upstream: dy, mean: t[2].value, inverseDeviation: t[3].value,
+            factors: t[4].value, activation, into: needsInput ? out[0] : nil,
+            dgamma: out[out.count - 2], dbeta: out[out.count - 1])
         }
       },
       oracles: { pull($0, activation, needsInput, 1) })
@@ -186,18 +209,18 @@ enum BatchNormalizationCases {
   private static func pull(
     _ t: [[Double]], _ activation: Activation, _ needsInput: Bool, _ sign: Double
   ) -> [[Double]] {
-    let channels = t[3].count
+    let channels = t[2].count
     let rows = Double(t[0].count / channels)
     func term(_ value: Double) -> Double { sign < 0 ? abs(value) : value }
     var (dgamma, dbeta) = (
       [Double](repeating: 0, count: channels), [Double](repeating: 0, count: channels)
     )
-    var (dz, h) = (t[2], t[0])
+    var (dz, h) = (t[1], t[0])
     for i in dz.indices {
       let c = i % channels
-      if activation == .relu && t[1][i] <= 0 { dz[i] = 0 }
-      h[i] = (t[0][i] - t[4][c]) * t[5][c]
-      if sign < 0 { h[i] = (abs(t[0][i]) + abs(t[4][c])) * t[5][c] }
+      dz[i] *= slope(activation, (t[0][i] - t[2][c]) * t[4][c] + t[4][channels + c])
+      h[i] = (t[0][i] - t[2][c]) * t[3][c]
+      if sign < 0 { h[i] = (abs(t[0][i]) + abs(t[2][c])) * t[3][c] }
       dbeta[c] += term(dz[i])
       dgamma[c] += term(dz[i] * h[i])
     }
@@ -205,9 +228,22 @@ enum BatchNormalizationCases {
     let dx = dz.indices.map { i in
       let c = i % channels
       let rest = dbeta[c] / rows + h[i] * dgamma[c] / rows
-      return term(t[3][c]) * t[5][c] * (term(dz[i]) - sign * rest)
+      return term(t[4][c]) * (term(dz[i]) - sign * rest)
     }
     return [dx, dgamma, dbeta]
+  }
+
+  /// activation'(z).
+  private static func slope(_ activation: Activation, _ z: Double) -> Double {
+    let y = ActivationCases.formula(activation, z)
+    return switch activation {
+    case .relu: z <= 0 ? 0 : 1
+    case .leakyRelu(let slope): z <= 0 ? Double(slope) : 1
+    case .elu(let alpha): z <= 0 ? y + Double(alpha) : 1
+    case .sigmoid: y * (1 - y)
+    case .tanh: 1 - y * y
+    default: 1
+    }
   }
 
   private static let large: [OperationCase] = [

@@ -4,13 +4,12 @@ extension OpenCLBackend: BatchNormalizationBackend {
   package func batchNormalization(
     _ x: NDArray, gamma: NDArray, beta: NDArray, epsilon: Float, _ activation: Activation,
     momentum: Float, runningMean: NDArray, runningVariance: NDArray,
-    into y: NDArray, mean: NDArray, inverseDeviation: NDArray
+    into y: NDArray, mean: NDArray, inverseDeviation: NDArray, factors: NDArray
   ) throws(DeviceError) {
     if x.count == 0 { return }
     let plan = BatchNormalizationPlan(x.count / gamma.count, gamma.count, x.dtype, self)
     let (rows, channels) = (UInt32(plan.rows), UInt32(plan.channels))
     let partial = try scratch(plan.chunks * 3 * plan.channels)
-    let factors = try scratch(2 * plan.channels)
     try launch(
       plan.isTeam ? "batch_normalization_statistics_team" : "batch_normalization_statistics",
       from: .batchNormalization, options: plan.options, grid: plan.chunkGrid, x, partial, rows,
@@ -37,31 +36,39 @@ extension OpenCLBackend: BatchNormalizationBackend {
     try apply(plan, x, mean: mean, factors: factors, activation, into: y)
   }
 
+  package func batchNormalizationOutput(
+    _ x: NDArray, mean: NDArray, factors: NDArray, _ activation: Activation, into y: NDArray
+  ) throws(DeviceError) {
+    if x.count == 0 { return }
+    let plan = BatchNormalizationPlan(x.count / mean.count, mean.count, x.dtype, self)
+    try apply(plan, x, mean: mean, factors: factors, activation, into: y)
+  }
+
   package func batchNormalizationGradient(
-    _ x: NDArray, output y: NDArray, upstream dy: NDArray, gamma: NDArray, mean: NDArray,
-    inverseDeviation: NDArray, _ activation: Activation,
+    _ x: NDArray, upstream dy: NDArray, mean: NDArray, inverseDeviation: NDArray,
+    factors: NDArray, _ activation: Activation,
     into dx: NDArray?, dgamma: NDArray, dbeta: NDArray
   ) throws(DeviceError) {
-    if gamma.count == 0 { return }
-    let plan = BatchNormalizationPlan(x.count / gamma.count, gamma.count, x.dtype, self)
+    if mean.count == 0 { return }
+    let plan = BatchNormalizationPlan(x.count / mean.count, mean.count, x.dtype, self)
     let source = try KernelSource.named("batch_normalization_gradient")
     let (rows, channels) = (UInt32(plan.rows), UInt32(plan.channels))
     let partial = try scratch(max(1, plan.chunks * 2 * plan.channels))
-    let factors = try scratch(3 * plan.channels)
+    let means = try scratch(2 * plan.channels)
     try launch(
       plan.isTeam ? "batch_normalization_gradient_sums_team" : "batch_normalization_gradient_sums",
       source: source, options: plan.options,
-      grid: plan.chunkGrid, x, y, dy, mean, inverseDeviation, partial, rows, channels,
+      grid: plan.chunkGrid, x, dy, mean, inverseDeviation, factors, partial, rows, channels,
       UInt32(plan.chunk), UInt32(plan.lanes), UInt32(activation.kernelCode),
       activation.kernelParameter)
     try launch(
       "batch_normalization_gradient_merge", source: source, options: plan.options,
-      grid: plan.mergeGrid, partial, gamma, inverseDeviation, dgamma, dbeta, factors, rows,
-      channels, UInt32(plan.chunks), UInt32(plan.mergeLanes))
+      grid: plan.mergeGrid, partial, inverseDeviation, dgamma, dbeta, means, rows, channels,
+      UInt32(plan.chunks), UInt32(plan.mergeLanes))
     guard let dx else { return }
     try launch(
       "batch_normalization_gradient", source: source, options: plan.options,
-      grid: plan.elementGrid, x, y, dy, mean, factors, dx, rows, channels, UInt32(plan.run),
+      grid: plan.elementGrid, x, dy, mean, factors, means, dx, rows, channels, UInt32(plan.run),
       UInt32(activation.kernelCode), activation.kernelParameter)
   }
 

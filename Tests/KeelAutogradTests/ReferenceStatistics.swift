@@ -26,9 +26,9 @@ extension ReferenceBackend {
   func batchNormalization(
     _ x: NDArray, gamma: NDArray, beta: NDArray, epsilon: Float, _ activation: Activation,
     momentum: Float, runningMean: NDArray, runningVariance: NDArray,
-    into y: NDArray, mean: NDArray, inverseDeviation: NDArray
+    into y: NDArray, mean: NDArray, inverseDeviation: NDArray, factors: NDArray
   ) throws(DeviceError) {
-    note("batchNormalization", y, mean, inverseDeviation)
+    note("batchNormalization", y, mean, inverseDeviation, factors)
     let (values, channels, m) = (read(x), x.shape[1], Double(momentum))
     let statistics = (0..<channels).map { moments(channel(values, $0, of: channels)) }
     let count = Double(x.shape[0])
@@ -43,10 +43,12 @@ extension ReferenceBackend {
     }
     write(means, to: runningMean)
     write(variances, to: runningVariance)
-    let (center, scale, g, b) = (read(mean), read(inverseDeviation), read(gamma), read(beta))
+    let (center, inverse) = (read(mean), read(inverseDeviation))
+    let (scale, shift) = (zip(inverse, read(gamma)).map { $0 * $1 }, read(beta))
+    write(scale + shift, to: factors)
     let result = values.enumerated().map { i, value in
       let c = i % channels
-      return activate(activation, (value - center[c]) * scale[c] * g[c] + b[c])
+      return activate(activation, (value - center[c]) * scale[c] + shift[c])
     }
     write(result, to: y)
   }
@@ -65,24 +67,44 @@ extension ReferenceBackend {
     write(result, to: y)
   }
 
+  func batchNormalizationOutput(
+    _ x: NDArray, mean: NDArray, factors: NDArray, _ activation: Activation, into y: NDArray
+  ) throws(DeviceError) {
+    note("batchNormalizationOutput", y)
+    let (center, factors) = (read(mean), read(factors))
+    let result = read(x).enumerated().map { i, value in
+      let c = i % center.count
+      let z = (value - center[c]) * factors[c] + factors[center.count + c]
+      return activate(activation, z)
+    }
+    write(result, to: y)
+  }
+
   func batchNormalizationGradient(
-    _ x: NDArray, output y: NDArray, upstream dy: NDArray, gamma: NDArray, mean: NDArray,
-    inverseDeviation: NDArray, _ activation: Activation,
+    _ x: NDArray, upstream dy: NDArray, mean: NDArray, inverseDeviation: NDArray,
+    factors: NDArray, _ activation: Activation,
     into dx: NDArray?, dgamma: NDArray, dbeta: NDArray
   ) throws(DeviceError) {
     note("batchNormalizationGradient", dx, dgamma, dbeta)
-    let dz = try allocate(dy.shape, .float32)
+    let (channels, center, inverse) = (mean.count, read(mean), read(inverseDeviation))
+    let (scale, shift) = (read(factors).prefix(channels), read(factors).suffix(channels))
+    let distances = read(x).enumerated().map { $1 - center[$0 % channels] }
+    let (y, dz) = (try allocate(dy.shape, .float32), try allocate(dy.shape, .float32))
+    let output = distances.enumerated().map { i, distance in
+      let c = i % channels
+      return activate(activation, distance * scale[c] + shift[channels + c])
+    }
+    write(output, to: y)
     try biasActivationGradient(output: y, upstream: dy, activation, into: dz, bias: dbeta)
-    let (channels, upstream, g) = (gamma.count, read(dz), read(gamma))
-    let (center, scale) = (read(mean), read(inverseDeviation))
-    let h = read(x).enumerated().map { ($1 - center[$0 % channels]) * scale[$0 % channels] }
+    let upstream = read(dz)
+    let h = distances.enumerated().map { $1 * inverse[$0 % channels] }
     let products = zip(upstream, h).map { $0 * $1 }
     write((0..<channels).map { channel(products, $0, of: channels).reduce(0, +) }, to: dgamma)
     guard let dx else { return }
     let (sums, weighted, count) = (read(dbeta), read(dgamma), Double(x.shape[0]))
     let result = h.indices.map { i in
       let c = i % channels
-      return g[c] * scale[c] * (upstream[i] - sums[c] / count - h[i] * weighted[c] / count)
+      return scale[c] * (upstream[i] - sums[c] / count - h[i] * weighted[c] / count)
     }
     write(result, to: dx)
   }

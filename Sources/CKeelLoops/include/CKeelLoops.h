@@ -201,15 +201,16 @@ void keel_batch_statistics(
 void keel_batch_normalize(
     const float *x, float *y, size_t count, size_t period, const float *mean,
     const float *scale, const float *shift, int32_t activation, float parameter);
-/// With dz = dy * slope(y): dbeta += dz, dgamma += dz * (x - mean) * inverse_deviation.
+/// With dz = dy * slope(y), y made as by keel_batch_normalize: dbeta += dz,
+/// dgamma += dz * (x - mean) * inverse_deviation.
 void keel_batch_gradient_sums(
-    const float *x, const float *y, const float *dy, size_t count, size_t period,
-    const float *mean, const float *inverse_deviation, double *dbeta, double *dgamma,
-    int32_t activation, float parameter);
-/// dx = scale * (dz - mean_dz - (x - mean) * inverse_deviation * mean_dzh).
+    const float *x, const float *dy, size_t count, size_t period, const float *mean,
+    const float *inverse_deviation, const float *scale, const float *shift, double *dbeta,
+    double *dgamma, int32_t activation, float parameter);
+/// dx = scale * (dz - mean_dz - (x - mean) * inverse_deviation * mean_dzh); dx may be dy.
 void keel_batch_gradient(
-    const float *x, const float *y, const float *dy, float *dx, size_t count, size_t period,
-    const float *mean, const float *inverse_deviation, const float *scale,
+    const float *x, const float *dy, float *dx, size_t count, size_t period, const float *mean,
+    const float *inverse_deviation, const float *scale, const float *shift,
     const float *mean_dz, const float *mean_dzh, int32_t activation, float parameter);
 
 void keel_layer_normalize(

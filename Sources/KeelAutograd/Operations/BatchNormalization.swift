@@ -32,22 +32,34 @@ extension Tensor {
     let (x, scale, shift, backend) = (value.asRows, gamma.value, beta.value, backend)
     let mean = try compute(on: device, [channels]) { _ in }
     let inverseDeviation = try compute(on: device, [channels]) { _ in }
+    let factors = try compute(on: device, [2, channels]) { _ in }
     let y = try compute(on: device, shape, dtype) { (y) throws(DeviceError) in
       try backend.batchNormalization(
         x, gamma: scale, beta: shift, epsilon: epsilon, fused, momentum: momentum,
         runningMean: runningMean.value, runningVariance: runningVariance.value, into: y.asRows,
-        mean: mean, inverseDeviation: inverseDeviation)
+        mean: mean, inverseDeviation: inverseDeviation, factors: factors)
     }
-    let links = [GradientLink](repeating: .computed, count: 3)
+    // x is kept, the result is not: whoever reads it on the way back makes it again.
+    let links: [GradientLink] = [.elementwise, .computed, .computed]
     let output = attach(.batchNormalization, [self, gamma, beta], y, links: links) {
       (dy, dx) throws(DeviceError) in
       try backend.batchNormalizationGradient(
-        x, output: y.asRows, upstream: dy.asRows, gamma: scale, mean: mean,
-        inverseDeviation: inverseDeviation, fused, into: dx[0]?.asRows,
+        x, upstream: dy.asRows, mean: mean, inverseDeviation: inverseDeviation,
+        factors: factors, fused, into: dx[0]?.asRows,
         dgamma: try backend.given(dx[1], or: [channels]),
         dbeta: try backend.given(dx[2], or: [channels]))
     }
-    return activation.isFusable ? output : try output.activate(operation, activation)
+    guard activation.isFusable else { return try output.activate(operation, activation) }
+    if output.requiresGradient {
+      let (shape, dtype) = (shape, dtype)
+      output.remake = { () throws(DeviceError) in
+        let y = try backend.newArray(shape, dtype)
+        try backend.batchNormalizationOutput(
+          x, mean: mean, factors: factors, fused, into: y.asRows)
+        return y
+      }
+    }
+    return output
   }
 
   /// Batch normalisation with given statistics:
@@ -72,13 +84,15 @@ extension Tensor {
         x, gamma: scale, beta: shift, mean: center, variance: spread, epsilon: epsilon, fused,
         into: y.asRows)
     }
+    let kept = fused == .identity ? nil : y
     let links = [GradientLink](repeating: .computed, count: 3)
     let output = attach(
       .batchNormalization, [self, gamma, beta], y, links: links,
       overwritesUpstream: fused != .identity
     ) { (dy, dx) throws(DeviceError) in
       try backend.pullEpilogue(
-        fused, output: y, upstream: dy, bias: dx[2], needsInner: dx[0] != nil || dx[1] != nil)
+        fused, output: kept ?? dy, upstream: dy, bias: dx[2],
+        needsInner: dx[0] != nil || dx[1] != nil)
       let dz = dy.asRows
       let deviation = (Expression.z + .constant(epsilon)).sqrt()
       if let destination = dx[0] {

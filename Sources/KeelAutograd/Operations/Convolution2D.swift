@@ -39,19 +39,22 @@ extension Tensor {
     }
     let inputs = [self, filter] + (bias.map { [$0] } ?? [])
     let links = inputs.map { _ in GradientLink.computed }
+    // The result is kept where the activation's derivative asks for it, and only there.
+    let (image, result) = (KeptArray(self), fused == .identity ? nil : y)
     let output = attach(
       .convolution2D, inputs, y, links: links, overwritesUpstream: fused != .identity
     ) { (dy, dx) throws(DeviceError) in
       let db = dx.count > 2 ? dx[2] : nil
-      let dz = dy
+      let (dz, y) = (dy, result ?? dy)
       if let dfilter = dx[1], let db, dy.dtype == .float32 {
         try backend.convolution2DParameterGradients(
-          x, output: y, upstream: dy, fused, geometry, into: dfilter, bias: db)
+          try image.array(), output: y, upstream: dy, fused, geometry, into: dfilter, bias: db)
       } else {
         try backend.pullEpilogue(
           fused, output: y, upstream: dy, bias: db, needsInner: dx[0] != nil || dx[1] != nil)
         if let dfilter = dx[1] {
-          try backend.convolution2DFilterGradient(x, upstream: dz, geometry, into: dfilter)
+          try backend.convolution2DFilterGradient(
+            try image.array(), upstream: dz, geometry, into: dfilter)
         }
       }
       if let destination = dx[0] {

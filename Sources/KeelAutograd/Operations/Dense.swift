@@ -43,14 +43,16 @@ extension Tensor {
     }
     let inputs = [self, weight] + (bias.map { [$0] } ?? [])
     let links = inputs.map { _ in GradientLink.computed }
-    let output = attach(
+    // The result is kept where the activation's derivative asks for it, and only there.
+    let (rowsKept, output) = (KeptArray(self), fused == .identity ? nil : y)
+    let layer = attach(
       .matmul, inputs, y, links: links, overwritesUpstream: fused != .identity
     ) { (dy, dx) throws(DeviceError) in
       let db = dx.count > 2 ? dx[2] : nil
       // Without an activation the bias' gradient is a sum that the weight's product reads anyway.
       let sumsAlong = fused == .identity && dx[1] != nil && dy.dtype == .float32
       try backend.pullEpilogue(
-        fused, output: y, upstream: dy, bias: sumsAlong ? nil : db,
+        fused, output: output ?? dy, upstream: dy, bias: sumsAlong ? nil : db,
         needsInner: dx[0] != nil || dx[1] != nil)
       let dz = dy
       if let destination = dx[0] {
@@ -59,6 +61,7 @@ extension Tensor {
         try backend.matmul(dz, w, product, .none, into: destination)
       }
       if let destination = dx[1] {
+        let x = try rowsKept.array()
         let product = MatmulGeometry(
           rows: inner, inner: rows, columns: columns, transposeLeft: true)
         if sumsAlong, let db {
@@ -68,7 +71,7 @@ extension Tensor {
         }
       }
     }
-    return activation.isFusable ? output : try output.activate("dense", activation)
+    return activation.isFusable ? layer : try layer.activate("dense", activation)
   }
 }
 

@@ -33,12 +33,17 @@ func pointwise(
       ? expression.derivative(withRespectTo: position) : .constant(0)
   }
   let links = inputs.indices.map { position -> GradientLink in
-    switch slopes[position] {
+    let isWhole = inputs[position].shape.count == shape.count
+    return switch slopes[position] {
     case .constant(0): .none
-    case .constant(1) where inputs[position].shape.count == shape.count: .passes
-    default: .computed
+    case .constant(1) where isWhole: .passes
+    // Six inputs leave no room for dy: it is read after the gradient is first written.
+    default: isWhole && inputs.count < 6 ? .elementwise : .computed
     }
   }
+  // Of the inputs those are kept that a derivative reads: of a sum none.
+  let read = slopes.reduce(into: Set<Int>()) { $0.formUnion($1.inputPositions) }
+  let kept = values.indices.map { read.contains($0) ? values[$0] : nil }
   let type = storedType(inputs, shape)
   return try record(
     .pointwise, inputs, shape: shape, dtype: type, links: links, method: operation
@@ -46,9 +51,38 @@ func pointwise(
     (y) throws(DeviceError) in
     try backend.pointwise(expression, values, into: y)
   } pullback: { (dy, dx) throws(DeviceError) in
-    for (position, slope) in slopes.enumerated() {
-      guard let destination = dx[position] else { continue }
-      try pullPointwise(slope, values, dy, into: destination, backend)
+    // A gradient that takes the place of dy comes last.
+    for isWhole in [false, true] {
+      for (position, slope) in slopes.enumerated() {
+        guard let destination = dx[position], isWhole == (destination.count == dy.count) else {
+          continue
+        }
+        try pullPointwise(slope, kept, dy, into: destination, backend)
+      }
+    }
+  }
+}
+
+extension Tensor {
+  /// activation(this + other), of which the gradient needs nothing but the result: neither operand
+  /// has to be kept for it, and one pass over dy gives that of both.
+  package func adding(
+    _ other: Tensor, activation: Activation
+  ) throws(TensorError) -> Tensor {
+    let formula = activation.of(.x + .y)
+    guard activation != .identity, activation.isFusable, other !== self, dtype.isFloat,
+      shape == other.shape, dtype == other.dtype
+    else { return try pointwise("add", formula, [self, other]) }
+    try requireOneDevice("add", [self, other])
+    let (x, z, backend) = (value, other.value, backend)
+    let y = try compute(on: device, shape, dtype) { (y) throws(DeviceError) in
+      try backend.pointwise(formula, [x, z], into: y)
+    }
+    return attach(
+      .pointwise, [self, other], y, links: [.passes, .passes], overwritesUpstream: true,
+      method: "add"
+    ) { (dy, _) throws(DeviceError) in
+      try backend.pullEpilogue(activation, output: y, upstream: dy, bias: nil)
     }
   }
 }
@@ -94,7 +128,7 @@ private func pointwiseShape(
 
 /// dx = sum over stretched axes of dy * slope(inputs).
 private func pullPointwise(
-  _ slope: Expression, _ inputs: [NDArray], _ dy: NDArray, into dx: NDArray,
+  _ slope: Expression, _ inputs: [NDArray?], _ dy: NDArray, into dx: NDArray,
   _ backend: any Backend
 ) throws(DeviceError) {
   if slope == 1 {
@@ -105,7 +139,7 @@ private func pullPointwise(
   // Only what the derivative reads, with dy behind it.
   let used = slope.inputPositions.sorted()
   let compact = slope.substituting { .input(used.firstIndex(of: $0) ?? 0) }
-  var operands = used.map { inputs[$0] }
+  var operands = used.compactMap { inputs[$0] }
   let isStretched = dx.count != dy.count
   let product = isStretched ? try backend.newArray(dy.shape) : dx.reshaped(dy.shape)
   if operands.count < 6 {

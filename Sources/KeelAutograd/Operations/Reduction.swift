@@ -77,18 +77,20 @@ extension Tensor {
       try backend.reduce(kind, x, axes: plan.axes, into: y)
     }
     let link: GradientLink = plan.divisor == 1 ? .passes : .computed
+    // Sums and means are linear: what was added up is not asked for again.
+    let winners = kind == .max || kind == .min ? (x: x, y: y) : nil
     return attach(.reduction, [self], y, links: [link], method: operation) {
       (dy, dx) throws(DeviceError) in
       guard let destination = dx[0].map(plan.view) else { return }
       let dy = dy.reshaped(plan.kept)
-      switch kind {
-      case .sum: try backend.pointwise(.x, [dy], into: destination)
-      case .mean:
+      if let winners {
+        try backend.shareAmongWinners(
+          winners.x, winners.y.reshaped(plan.kept), dy, axes: plan.axes, into: destination)
+      } else if kind == .mean {
         let divisor = Expression.constant(Float(plan.divisor))
         try backend.pointwise(.x / divisor, [dy], into: destination)
-      case .max, .min:
-        try backend.shareAmongWinners(
-          x, y.reshaped(plan.kept), dy, axes: plan.axes, into: destination)
+      } else {
+        try backend.pointwise(.x, [dy], into: destination)
       }
     }
   }

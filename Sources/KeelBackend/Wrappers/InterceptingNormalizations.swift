@@ -3,17 +3,17 @@ extension InterceptingBackend {
   package func batchNormalization(
     _ x: NDArray, gamma: NDArray, beta: NDArray, epsilon: Float, _ activation: Activation,
     momentum: Float, runningMean: NDArray, runningVariance: NDArray,
-    into y: NDArray, mean: NDArray, inverseDeviation: NDArray
+    into y: NDArray, mean: NDArray, inverseDeviation: NDArray, factors: NDArray
   ) throws(DeviceError) {
     try intercept(
       .batchNormalization, method: #function, inputs: [x, gamma, beta],
-      outputs: [y, mean, inverseDeviation, runningMean, runningVariance]
+      outputs: [y, mean, inverseDeviation, runningMean, runningVariance, factors]
     ) { (device, inputs, outputs) throws(DeviceError) in
       try device.batchNormalization(
         inputs[0], gamma: inputs[1], beta: inputs[2], epsilon: epsilon, activation,
         momentum: momentum,
         runningMean: outputs[3], runningVariance: outputs[4], into: outputs[0], mean: outputs[1],
-        inverseDeviation: outputs[2])
+        inverseDeviation: outputs[2], factors: outputs[5])
     }
   }
 
@@ -32,18 +32,29 @@ extension InterceptingBackend {
     }
   }
 
+  package func batchNormalizationOutput(
+    _ x: NDArray, mean: NDArray, factors: NDArray, _ activation: Activation, into y: NDArray
+  ) throws(DeviceError) {
+    try intercept(
+      .batchNormalization, method: #function, inputs: [x, mean, factors], outputs: [y]
+    ) { (device, inputs, outputs) throws(DeviceError) in
+      try device.batchNormalizationOutput(
+        inputs[0], mean: inputs[1], factors: inputs[2], activation, into: outputs[0])
+    }
+  }
+
   package func batchNormalizationGradient(
-    _ x: NDArray, output y: NDArray, upstream dy: NDArray, gamma: NDArray, mean: NDArray,
-    inverseDeviation: NDArray, _ activation: Activation,
+    _ x: NDArray, upstream dy: NDArray, mean: NDArray, inverseDeviation: NDArray,
+    factors: NDArray, _ activation: Activation,
     into dx: NDArray?, dgamma: NDArray, dbeta: NDArray
   ) throws(DeviceError) {
     try intercept(
-      .batchNormalization, method: #function, inputs: [x, y, dy, gamma, mean, inverseDeviation],
+      .batchNormalization, method: #function, inputs: [x, dy, mean, inverseDeviation, factors],
       outputs: [dx, dgamma, dbeta].compactMap { $0 }
     ) { (device, inputs, outputs) throws(DeviceError) in
       try device.batchNormalizationGradient(
-        inputs[0], output: inputs[1], upstream: inputs[2], gamma: inputs[3], mean: inputs[4],
-        inverseDeviation: inputs[5], activation, into: dx == nil ? nil : outputs[0],
+        inputs[0], upstream: inputs[1], mean: inputs[2], inverseDeviation: inputs[3],
+        factors: inputs[4], activation, into: dx == nil ? nil : outputs[0],
         dgamma: outputs[outputs.count - 2], dbeta: outputs[outputs.count - 1])
     }
   }

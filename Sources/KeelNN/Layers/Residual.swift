@@ -77,7 +77,7 @@ public struct Residual: Layer {
     let other = try shortcut.map { (branch) throws(TensorError) in
       try pass.run(branch, as: "shortcut", on: x)
     }
-    return try pointwise(activation.of(.x + .y), [y, other ?? x])
+    return try y.adding(other ?? x, activation: activation)
   }
 }
 
