@@ -117,11 +117,13 @@ final class OpenCLMemoryPool: @unchecked Sendable {
   }
 
   /// Bytes of the size class that holds `byteCount`: four classes per power of two, so that at
-  /// most a fifth is wasted and a few shapes share memory.
+  /// most a fifth is wasted and a few shapes share memory; from 1 MiB on 64, which waste a 64th:
+  /// a fifth of parameters, gradients and moments would be more than sharing saves.
   static func classBytes(_ byteCount: Int) -> Int {
     let smallest = NDArray.alignment
     if byteCount <= 4 * smallest { return max(1, ceilDivide(byteCount, smallest)) * smallest }
-    let step = 1 << (Int.bitWidth - 1 - (byteCount - 1).leadingZeroBitCount - 2)
+    let power = Int.bitWidth - 1 - (byteCount - 1).leadingZeroBitCount
+    let step = 1 << (power - (power < 20 ? 2 : 6))
     return ceilDivide(byteCount, step) * step
   }
 
