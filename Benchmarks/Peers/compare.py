@@ -4,8 +4,10 @@
     python3 Benchmarks/Peers/compare.py KEEL.json... PEER.json...
 
 The first column is each case's time in milliseconds in the first peer; the others are that peer's
-time over the other's: above 1 is faster than the first peer. Cases that Keel does not have are
-left out. A second table has the most memory that the tensors of a step took, where it was measured.
+time over the other's: above 1 is faster than the first peer. Of several files of one peer or of one
+device the lowest time of each case counts. Geometric means are per kind of work. Cases that Keel does
+not have are left out. A second table has the most memory that the tensors of a step took, where it
+was measured.
 """
 
 import json
@@ -29,10 +31,28 @@ def read(path):
     return name, times, peaks
 
 
+def joined(paths):
+    """The files' contents by name, the lowest of each number, in the order of the first ones."""
+    runs = {}
+    for path in paths:
+        name, times, peaks = read(path)
+        known = runs.setdefault(name, ({}, {}))
+        for kept, new in zip(known, (times, peaks)):
+            for case, value in new.items():
+                kept[case] = min(value, kept.get(case, value))
+    return [(name, times, peaks) for name, (times, peaks) in runs.items()]
+
+
+def geometric_mean(ratios):
+    if not ratios:
+        return "–"
+    return f"{math.exp(sum(map(math.log, ratios)) / len(ratios)):.2f}"
+
+
 def main():
     if len(sys.argv) < 3:
         sys.exit(__doc__.split("\n\n")[1].strip())
-    runs = [read(path) for path in sys.argv[1:]]
+    runs = joined(sys.argv[1:])
     keels = [run for run in runs if run[0].startswith("Keel")]
     peers = [run for run in runs if not run[0].startswith("Keel")]
     if not keels or not peers:
@@ -45,11 +65,11 @@ def main():
         cells = [f"{first[1][name] / times[name]:.2f}" if name in times else "–"
                  for _, times, _ in others]
         print(f"| {name} | {first[1][name]:.3f} | " + " | ".join(cells) + " |")
-    means = []
-    for _, times, _ in others:
-        logs = [math.log(first[1][name] / times[name]) for name in names if name in times]
-        means.append(f"{math.exp(sum(logs) / len(logs)):.2f}" if logs else "–")
-    print("| geometric mean | | " + " | ".join(means) + " |")
+    for kind in dict.fromkeys(name.split("/")[0] for name in names):
+        means = [geometric_mean([first[1][name] / times[name] for name in names
+                                 if name in times and name.split("/")[0] == kind])
+                 for _, times, _ in others]
+        print(f"| geometric mean of {kind} | | " + " | ".join(means) + " |")
     measured = [run for run in [first] + keels if run[2]]
     if len(measured) > 1:
         print("\n| step, MB at the peak | " + " | ".join(run[0] for run in measured) + " |")

@@ -1,43 +1,44 @@
 #!/usr/bin/env bash
-# Times Keel and its peers on this machine, one after the other, and prints the table of ratios.
+# Times Keel and its peers on this machine, in turn, and prints the table of ratios.
 #
-#   Benchmarks/Peers/run.sh [FOLDER] [FILTER]
+#   Benchmarks/Peers/run.sh [FOLDER] [FILTER] [ROUNDS]
 #
 # Peers live in a virtual environment in FOLDER (default: .build/peers), which is made if it is not
-# there; CLBlast comes from the package libclblast1. A peer that is missing is left out.
-# Leave the machine alone meanwhile.
+# there; CLBlast comes from the package libclblast1. A peer that is missing is left out. Everybody has
+# a turn in each of ROUNDS rounds (default: 2) and is judged by the best, so that what else the
+# machine does for a while harms nobody alone. Leave the machine alone meanwhile.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=${1:-.build/peers}
 filter=${2:-}
+rounds=${3:-2}
 mkdir -p "$folder"
 python=$folder/venv/bin/python
 if [ ! -x "$python" ]; then
   python3 -m venv "$folder/venv"
   "$python" -m pip install --quiet torch tinygrad numpy pyopencl
 fi
-peer() { # NAME COMMAND...: a peer's times, or a line that says that it is missing
-  local name=$1
+swift build -c release --product keel
+rm -f "$folder"/*.json
+files=()
+turn() { # NAME COMMAND...: one's times in this round, or a line that says that it is missing
+  local file=$folder/$1-$round.json
+  echo "== $1, round $round of $rounds"
   shift
-  echo "== $name"
-  if ! "$@" --filter "$filter" --json "$folder/$name.json"; then
-    rm -f "$folder/$name.json"
+  if "$@" --filter "$filter" --json "$file"; then
+    files+=("$file")
+  else
+    rm -f "$file"
     echo "left out"
   fi
 }
-swift build -c release --product keel
-for device in opencl cpu; do
-  echo "== Keel on $device"
-  file=$folder/keel-$device.json
-  .build/release/keel bench --device "$device" --filter "$filter" --json "$file" || rm -f "$file"
-done
-peer pytorch "$python" Benchmarks/Peers/pytorch.py
-peer pytorch-default "$python" Benchmarks/Peers/pytorch.py --form default
-peer tinygrad "$python" Benchmarks/Peers/tinygrad_opencl.py
-peer clblast "$python" Benchmarks/Peers/clblast.py
-# In this order: the first peer is the one that all others are compared with.
-files=()
-for name in keel-opencl keel-cpu pytorch pytorch-default tinygrad clblast; do
-  [ -f "$folder/$name.json" ] && files+=("$folder/$name.json")
+for round in $(seq "$rounds"); do
+  turn keel-opencl .build/release/keel bench --quick --device opencl
+  turn keel-cpu .build/release/keel bench --quick --device cpu
+  # The first peer is the one that all others are compared with.
+  turn pytorch "$python" Benchmarks/Peers/pytorch.py
+  turn pytorch-default "$python" Benchmarks/Peers/pytorch.py --form default
+  turn tinygrad "$python" Benchmarks/Peers/tinygrad_opencl.py
+  turn clblast "$python" Benchmarks/Peers/clblast.py
 done
 python3 Benchmarks/Peers/compare.py "${files[@]}" | tee "$folder/ratios.md"
