@@ -46,7 +46,10 @@ package struct MatmulTiles: Hashable, Sendable {
   /// - Parameter parts: parts of the inner axis, where the plan is not to find them.
   package init(_ geometry: MatmulGeometry, parts: Int? = nil) {
     rows = 8
-    vectors = Self.vectors(columns: geometry.columns)
+    let isSmall = geometry.rows * geometry.inner <= Self.fewElements
+    // Tiles half of which are unused cost a small product microseconds, a program of its own for
+    // narrower ones half a second of compilation before the first step.
+    vectors = isSmall && geometry.columns <= 16 ? 2 : Self.vectors(columns: geometry.columns)
     // In place, a tile of rows must fit in the operand. A long operand that is read again and
     // again, each step on another page, is worth a copy; measured in docs/benchmarks.md.
     packsLeft =
@@ -54,7 +57,7 @@ package struct MatmulTiles: Hashable, Sendable {
       || geometry.transposeLeft && geometry.rows >= 1024 && geometry.columns >= 512
     let isNarrow = geometry.columns < 16 * vectors
     packsRight =
-      geometry.transposeRight || isNarrow && geometry.rows * geometry.inner > Self.fewElements
+      geometry.transposeRight || isNarrow && !isSmall
       || geometry.inner >= 1024 && geometry.columns >= 1024 && geometry.rows >= 64
     let parts = parts ?? (geometry.transposeLeft && !packsLeft ? Self.parts(geometry) : 1)
     slice = max(1, ceilDivide(geometry.inner, parts))
