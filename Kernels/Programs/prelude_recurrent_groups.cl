@@ -1,4 +1,4 @@
-// prelude_recurrent_groups — compiled after prelude.cl in front of the programs in which a work-group
+// prelude_recurrent_groups — compiled after prelude.cl in front of programs in which a work-group
 // takes rows of a batch through time: the products of a step, for GPUs.
 #ifndef RECURRENT_ROWS
 #define RECURRENT_ROWS 4
@@ -17,9 +17,9 @@
 static inline float sigmoid(const float z) { return keel_activation(z, KEEL_SIGMOID, 0.0f); }
 
 // sum[r * gates + g] = sum over k < inner of a[r, k] * b[k, g, unit], rows a_step apart, in one
-// chain of fma; rows beyond `used` repeat the last. All work-items of the group call it, those without a
-// unit to load only; `waiting` holds RECURRENT_ROWS * RECURRENT_CHUNK floats. `a` is not read where
-// inner is 0.
+// chain of fma; rows beyond `used` repeat the last. All work-items of the group call it, those
+// without a unit to load only; `waiting` holds RECURRENT_ROWS * RECURRENT_CHUNK floats. `a` is
+// not read where inner is 0.
 static inline void keel_group_products(
     float *sum, const uint gates, __global const float *a, const size_t a_step, const uint used,
     __global const float *b, const uint units, const uint unit, const uint inner,
