@@ -27,6 +27,14 @@ package struct BenchmarkResult: Sendable, Codable {
   package var peakBytes: Int?
 }
 
+extension BenchmarkResult {
+  /// What takes a process from its start, and cannot follow another one.
+  package init(start id: String, milliseconds: Double, spread: Double) {
+    self.init(
+      id: id, milliseconds: milliseconds, waitedMilliseconds: milliseconds, spread: spread)
+  }
+}
+
 /// A whole run of the benchmark: what was measured, on what, when.
 package struct BenchmarkReport: Sendable, Codable {
   package var keelVersion: String

@@ -124,9 +124,10 @@ package struct StepBenchmark: Sendable {
       network.layers, input: network.input, device: device, seed: 1,
       precision: isHalf ? .bfloat16 : .float32)
     let update = try update(of: model)
-    let images = try Tensor.random(
-      .uniform(low: 0, high: 1), shape: Shape([batch] + network.input.extents),
-      key: RandomKey(seed: 1, .user), on: device)
+    var random = RandomSequence(RandomKey(seed: 1, .user))
+    let shape = Shape([batch] + network.input.extents)
+    let images = try Tensor(
+      (0..<shape.count).map { _ in random.nextUniform() }, shape: shape, on: device)
     let labels = try Tensor((0..<Int32(batch)).map { $0 % 10 }, shape: [batch], on: device)
     let loss = Loss.softmaxCrossEntropy()
     let captured = CapturedStep(model, refusal: isCaptured ? nil : "it is switched off")

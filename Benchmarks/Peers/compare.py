@@ -4,10 +4,10 @@
     python3 Benchmarks/Peers/compare.py KEEL.json... PEER.json...
 
 The first column is each case's time in milliseconds in the first peer; the others are that peer's
-time over the other's: above 1 is faster than the first peer. Of several files of one peer or of one
-device the lowest time of each case counts. Geometric means are per kind of work. Cases that Keel does
-not have are left out. A second table has the most memory that the tensors of a step took, where it
-was measured.
+time over the other's: above 1 is faster than the first peer. Of several files of one peer or of
+one device the lowest time of each case counts. Geometric means are per kind of work. Cases that
+Keel does not have are left out. A second table has the most memory that the tensors of a step took,
+where it was measured.
 """
 
 import json

@@ -4,8 +4,8 @@
 #   Benchmarks/Peers/run.sh [FOLDER] [FILTER] [ROUNDS]
 #
 # Peers live in a virtual environment in FOLDER (default: .build/peers), which is made if it is not
-# there; CLBlast comes from the package libclblast1. A peer that is missing is left out. Everybody has
-# a turn in each of ROUNDS rounds (default: 2) and is judged by the best, so that what else the
+# there; CLBlast comes from the package libclblast1. A peer that is missing is left out. Everybody
+# has a turn in each of ROUNDS rounds (default: 2) and is judged by the best, so that what else the
 # machine does for a while harms nobody alone. Leave the machine alone meanwhile.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -33,7 +33,8 @@ turn() { # NAME COMMAND...: one's times in this round, or a line that says that 
   fi
 }
 for round in $(seq "$rounds"); do
-  turn keel-opencl .build/release/keel bench --quick --device opencl
+  turn keel-opencl .build/release/keel bench --quick --device opencl \
+    --roofline "$folder/roofline.svg"
   turn keel-cpu .build/release/keel bench --quick --device cpu
   # The first peer is the one that all others are compared with.
   turn pytorch "$python" Benchmarks/Peers/pytorch.py

@@ -19,7 +19,7 @@ struct BenchCommand: ParsableCommand {
       "ms" is per run when runs follow each other, "waited" is one run with the wait for its end.
       Each operation is checked against its reference before it is timed. For training steps
       "moved" counts the arrays of all operations once in and once out, "peak" the most memory
-      that arrays took at a time.
+      that arrays took at a time. start/ is a new process until it has trained its first step.
       """)
 
   @OptionGroup var option: DeviceOption
@@ -49,6 +49,9 @@ struct BenchCommand: ParsableCommand {
   @Flag(help: "Instead of timing, run each once and list its kernels, and why those.")
   var explain = false
 
+  @Flag(help: .hidden)
+  var firstStep = false
+
   func validate() throws {
     if explain, json != nil || baseline != nil || roofline != nil {
       throw ValidationError("--explain measures nothing to keep: leave out the files.")
@@ -56,10 +59,12 @@ struct BenchCommand: ParsableCommand {
   }
 
   func run() throws {
+    if firstStep { return try StartBenchmark.takeFirstStep(on: option.open(quietly: true)) }
     let effort: Effort = quick ? .quick : .full
     let cases = CaseCatalog.matching(filter, in: CaseCatalog.large)
     let steps = StepBenchmark.all.filter { filter.isEmpty || $0.id.contains(filter) }
-    guard !cases.isEmpty || !steps.isEmpty else {
+    let starts = StartBenchmark.all.filter { filter.isEmpty || $0.id.contains(filter) }
+    guard !cases.isEmpty || !steps.isEmpty || !starts.isEmpty else {
       throw ExitStatus.badInput(
         "no benchmark contains '\(filter)'; run without --filter to see all")
     }
@@ -74,7 +79,7 @@ struct BenchCommand: ParsableCommand {
     print(
       "limits measured in this run: \(limits.gigaflops.fixed(1)) GFLOP/s, "
         + "\(limits.gigabytesPerSecond.fixed(1)) GB/s copying\n")
-    let results = try measure(cases, steps, on: device, effort, limits)
+    let results = try measure(cases, steps, starts, on: device, effort, limits)
     print(table(results, compared).render())
     if let compared {
       print("\n" + (compared.summary(results) ?? "no benchmark of this run is in the baseline"))
@@ -89,14 +94,15 @@ struct BenchCommand: ParsableCommand {
   }
 
   private func measure(
-    _ cases: [OperationCase], _ steps: [StepBenchmark], on device: Device, _ effort: Effort,
-    _ limits: DeviceLimits
+    _ cases: [OperationCase], _ steps: [StepBenchmark], _ starts: [StartBenchmark],
+    on device: Device, _ effort: Effort, _ limits: DeviceLimits
   ) throws -> [BenchmarkResult] {
     let benchmark = CaseBenchmark(device: device, effort: effort, limits: limits)
     let operations = OperationName.allCases.filter { name in cases.contains { $0.operation == name }
     }
     let progress = ProgressLine(
-      total: operations.count + cases.count + steps.count, label: device.info.selector)
+      total: operations.count + cases.count + steps.count + starts.count,
+      label: device.info.selector)
     defer { progress.clear() }
     for operation in operations {
       progress.advance("checking \(operation.rawValue)")
@@ -115,6 +121,10 @@ struct BenchCommand: ParsableCommand {
     for step in steps {
       progress.advance(step.id)
       results.append(try step.measure(on: device, effort: effort))
+    }
+    for start in starts {
+      progress.advance(start.id)
+      results.append(try start.measure(device: device.info.selector, quick: quick))
     }
     return results
   }
