@@ -37,6 +37,7 @@ cases=(
   gru/states_3x4x5_units20 gru/gradient_3x4_units20 gru/sequence_3x5x4_units7
   batch_normalization/training_relu batch_normalization/training_channels257
   batch_normalization/inference_relu batch_normalization/gradient_relu
+  batch_normalization/training_adding_elu_channels36
   batch_normalization/gradient_tanh batch_normalization/gradient_in_place
   layer_normalization/rows7_columns33 layer_normalization/columns1000
   softmax/rows7_columns33 softmax/log_rows33_columns10 softmax/columns1000

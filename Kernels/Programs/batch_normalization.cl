@@ -233,26 +233,31 @@ __kernel void batch_normalization_factors(
   factors[channels + c] = beta[c];
 }
 
-// batch_normalization_apply — y = activation((x - mean) * scale + shift).
+// batch_normalization_apply — y = activation((x - mean) * scale + shift), or with an addend
+// activation((x - mean) * scale + shift + addend).
 //
-// Buffers    x, y: rows x channels; mean: channels; factors: scale and shift, 2 x channels.
+// Buffers    x, y: rows x channels; addend: as x, unread unless `adds`; mean: channels; factors:
+//            scale and shift, 2 x channels.
 // Work       a team takes `run` rows on CPU-class devices, `run` rounds of vectors on GPUs.
 // Requires   local size KEEL_GROUP; channels a multiple of KEEL_WIDTH, or at least KEEL_WIDTH with
 //            KEEL_GROUP 1.
 // Numerics   x - mean, then one fma, as on every device and as the gradient makes it again: the
-//            sign that an activation asks for is the same. Then the activation.
+//            sign that an activation asks for is the same. Then the sum and the activation.
 // Launched   Sources/KeelOpenCL/OpenCLBatchNormalization.swift
 // Checked    Sources/KeelCases/BatchNormalizationCases.swift
-// Why        bound by memory: the activation rides along.
+// Why        bound by memory: the activation rides along, and so does the sum at the end of a
+//            residual block.
 __kernel __attribute__((reqd_work_group_size(KEEL_GROUP, 1, 1)))
 void batch_normalization_apply(
     __global const keel_stored *restrict x,
+    __global const keel_stored *restrict addend,
     __global const float *restrict mean,
     __global const float *restrict factors,
     __global keel_stored *restrict y,
     const uint rows,
     const uint channels,
     const uint run,
+    const uint adds,
     const uint activation,
     const float parameter)
 {
@@ -269,7 +274,8 @@ void batch_normalization_apply(
       const floats shift = keel_load(factors + channels + c);
       size_t i = (size_t)r * channels + c;
       for (uint k = 0; k < count; ++k, i += channels) {
-        const floats z = fma(keel_get(x + i) - center, scale, shift);
+        floats z = fma(keel_get(x + i) - center, scale, shift);
+        if (adds) z += keel_get(addend + i);
         keel_set_past(keel_activations(z, activation, parameter), y + i, past);
       }
     }
@@ -284,7 +290,8 @@ void batch_normalization_apply(
       const uint c = i % channels;
       const floats distance = keel_get_aligned(x + i) - keel_load_aligned(mean + c);
       const floats scale = keel_load_aligned(factors + c);
-      const floats z = fma(distance, scale, keel_load_aligned(factors + channels + c));
+      floats z = fma(distance, scale, keel_load_aligned(factors + channels + c));
+      if (adds) z += keel_get_aligned(addend + i);
       keel_set_aligned(keel_activations(z, activation, parameter), y + i);
     }
   }

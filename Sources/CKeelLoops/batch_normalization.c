@@ -28,22 +28,30 @@ void keel_batch_statistics(
   }
 }
 
-#define KEEL_LOOP(name)                                                            \
+#define KEEL_ROWS(value)                                                           \
   for (size_t row = 0; row < count; row += period) {                               \
     const size_t length = keel_smaller(period, count - row);                       \
-    const float *x_row = x + row;                                                  \
+    const float *x_row = x + row, *addend_row = addend ? addend + row : NULL;      \
     float *y_row = y + row;                                                        \
     KEEL_VECTORISE                                                                 \
     for (size_t c = 0; c < length; ++c) {                                          \
       const float z = keel_fma(x_row[c] - mean[c], scale[c], shift[c]);            \
-      y_row[c] = keel_apply_##name(z, parameter);                                  \
+      y_row[c] = value;                                                            \
     }                                                                              \
+    (void)addend_row;                                                              \
+  }
+#define KEEL_LOOP(name)                                                            \
+  if (addend) {                                                                    \
+    KEEL_ROWS(keel_apply_##name(z + addend_row[c], parameter))                     \
+  } else {                                                                         \
+    KEEL_ROWS(keel_apply_##name(z, parameter))                                     \
   }
 
 KEEL_DISPATCH
 void keel_batch_normalize(
-    const float *x, float *y, size_t count, size_t period, const float *mean,
-    const float *scale, const float *shift, int32_t activation, float parameter) {
+    const float *x, const float *addend, float *y, size_t count, size_t period,
+    const float *mean, const float *scale, const float *shift, int32_t activation,
+    float parameter) {
   KEEL_WITH_ACTIVATION(activation, KEEL_LOOP)
 }
 #undef KEEL_LOOP

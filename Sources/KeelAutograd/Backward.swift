@@ -114,6 +114,8 @@ private final class BackwardPass {
     var array: NDArray
     /// Whether nobody else reads the array, so that it can be added to in place.
     var isOwned: Bool
+    /// What is still to be added: an ``Ending`` does so in its own pass.
+    var addend: NDArray?
   }
 
   private let backend: any Backend
@@ -239,8 +241,9 @@ private final class BackwardPass {
     if dy.count == 0 {
       // Nothing flows out of an empty result.
       for array in dx { if let array { try backend.fill(array, with: 0) } }
-    } else if node.overwritesUpstream || dx.contains(where: { $0 != nil }) {
+    } else if node.ending != nil || dx.contains(where: { $0 != nil }) {
       observer?.pullbackBegan(node.traceNumber, upstream: dy)
+      if let ending = node.ending { try takeOff(ending, from: dy, upstream.addend) }
       try node.pullback?(dy, dx)
       observer?.pullbackEnded(node.traceNumber, gradients: dx)
     }
@@ -255,6 +258,20 @@ private final class BackwardPass {
           isInPlace: isFirst)
       }
     }
+  }
+
+  /// dz = (dy + addend) * activation'(y), over dy.
+  private func takeOff(
+    _ ending: Ending, from dy: NDArray, _ addend: NDArray?
+  ) throws(DeviceError) {
+    guard let addend, let slope = ending.activation.derivativeOfOutput else {
+      return try backend.pullEpilogue(
+        ending.activation, output: ending.output, upstream: dy, bias: nil)
+    }
+    let slopeOfOutput = slope.substituting { _ in .z }
+    let y = ending.output.reshaped(dy.shape)
+    try backend.pointwise(
+      (.x + .y) * slopeOfOutput, [dy, addend.reshaped(dy.shape), y], into: dy)
   }
 
   /// The input whose gradient may take the place of the output's: the last that allows it, if
@@ -297,6 +314,13 @@ private final class BackwardPass {
       let key = ObjectIdentifier(node)
       guard let first = gradients[key] else {
         gradients[key] = Gradient(array: array, isOwned: isOwned)
+        return
+      }
+      if let addend = first.addend {
+        try backend.pointwise(.x + .y, [first.array, addend], into: first.array)
+      } else if node.ending != nil, observer == nil, first.isOwned || isOwned, array.count > 0 {
+        let (sum, addend) = first.isOwned ? (first.array, array) : (array, first.array)
+        gradients[key] = Gradient(array: sum, isOwned: true, addend: addend)
         return
       }
       let sum: NDArray

@@ -7,8 +7,9 @@ import KeelBackend
 /// the way back, which is when a step takes the most memory. Where somebody else keeps the elements
 /// all the same, they are read.
 struct KeptArray {
-  /// Smaller ones are not worth a launch.
-  static let smallestRemade = 1 << 20
+  /// Bytes from which on results are made again: below, a cache holds them when they are read, and
+  /// together they are a small part of a step's memory.
+  static let smallestRemade = 8 << 20
 
   private let kept: NDArray?
   private let remake: Tensor.Remake?

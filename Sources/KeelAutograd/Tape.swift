@@ -29,6 +29,14 @@ package enum GradientLink: Sendable {
 /// which is nil where input i needs none. It must write every element and accumulates nothing.
 package typealias Pullback = (_ dy: NDArray, _ dx: [NDArray?]) throws(DeviceError) -> Void
 
+/// The activation that an operation ends with, and its result. The tape then makes
+/// dz = dy * activation'(y), in place, before anything else happens with `dy`; where two gradients
+/// arrive it adds them in the same pass.
+struct Ending {
+  let activation: Activation
+  let output: NDArray
+}
+
 /// A recorded operation. Nodes refer to the nodes of their inputs, never the other way round;
 /// pullbacks capture arrays, never tensors: a chain of nodes is released in ``Node/deinit``.
 final class Node {
@@ -57,14 +65,17 @@ final class Node {
   private(set) var pullback: Pullback?
   /// Whether the pullback uses the memory of the gradient that arrives for its own work.
   let overwritesUpstream: Bool
+  /// The activation at the end of the operation, if the tape is to take it off.
+  private(set) var ending: Ending?
   private(set) var isConsumed = false
   /// By which an ``OperationObserver`` knows the operation; 0 if nobody watched.
   let traceNumber: Int
 
   init(
-    _ name: OperationName, inputs: [Input?], overwritesUpstream: Bool, traceNumber: Int,
-    pullback: Pullback?
+    _ name: OperationName, inputs: [Input?], overwritesUpstream: Bool, ending: Ending?,
+    traceNumber: Int, pullback: Pullback?
   ) {
+    self.ending = ending
     self.name = name
     self.traceNumber = traceNumber
     self.overwritesUpstream = overwritesUpstream
@@ -79,7 +90,7 @@ final class Node {
 
   /// Gives up what the pullback keeps; no second pass can come through here.
   func consume() {
-    pullback = nil
+    (pullback, ending) = (nil, nil)
     isConsumed = true
   }
 
@@ -132,11 +143,13 @@ func compute(
 
 /// A tensor over a computed value; with a node if a gradient flows to an input.
 ///
-/// - Parameter overwritesUpstream: whether the pullback may write into `dy`; links pass on what it
-///   leaves there.
+/// - Parameters:
+///   - overwritesUpstream: whether the pullback may write into `dy`; no link then passes.
+///   - ending: an activation for the tape to take off; pullback and links get dz for `dy`.
 func attach(
   _ name: OperationName, _ inputs: [Tensor], _ value: NDArray, links: [GradientLink],
-  overwritesUpstream: Bool = false, method: String = #function, pullback: Pullback? = nil
+  overwritesUpstream: Bool = false, ending: Ending? = nil, method: String = #function,
+  pullback: Pullback? = nil
 ) -> Tensor {
   precondition(links.count == inputs.count)
   let device = inputs[0].device
@@ -157,7 +170,7 @@ func attach(
     return Tensor(value: value, device: device, origin: .constant)
   }
   let node = Node(
-    name, inputs: flows, overwritesUpstream: overwritesUpstream, traceNumber: number,
-    pullback: pullback)
+    name, inputs: flows, overwritesUpstream: overwritesUpstream || ending != nil, ending: ending,
+    traceNumber: number, pullback: pullback)
   return Tensor(value: value, device: device, origin: .computed(node))
 }

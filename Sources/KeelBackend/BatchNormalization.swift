@@ -4,7 +4,7 @@ package protocol BatchNormalizationBackend {
   /// y = activation((x - mean) * inverseDeviation * gamma + beta), where mean and the biased
   /// variance are those of each channel of x and inverseDeviation = 1 / sqrt(variance + epsilon).
   /// From x and `factors` on all devices go alike, to the bit:
-  /// z = fma(x - mean, scale, shift), y = activation(z).
+  /// z = fma(x - mean, scale, shift), y = activation(z); with an addend y = activation(z + addend).
   ///
   /// Running statistics: running = momentum * running + (1 - momentum) * value (Keras'
   /// convention), with the unbiased variance (rows / (rows - 1)), as PyTorch does. Both of a
@@ -13,12 +13,13 @@ package protocol BatchNormalizationBackend {
   ///
   /// - Parameters:
   ///   - gamma, beta, runningMean, runningVariance: channels.
+  ///   - addend: as x, or nil.
   ///   - mean, inverseDeviation: channels; written, what the gradient needs.
   ///   - factors: 2 x channels; written, for the gradient too: scale = inverseDeviation * gamma and
   ///     shift = beta (less what `mean` lacks of the mean, times scale).
   func batchNormalization(
-    _ x: NDArray, gamma: NDArray, beta: NDArray, epsilon: Float, _ activation: Activation,
-    momentum: Float, runningMean: NDArray, runningVariance: NDArray,
+    _ x: NDArray, gamma: NDArray, beta: NDArray, epsilon: Float, adding addend: NDArray?,
+    _ activation: Activation, momentum: Float, runningMean: NDArray, runningVariance: NDArray,
     into y: NDArray, mean: NDArray, inverseDeviation: NDArray, factors: NDArray
   ) throws(DeviceError)
 
@@ -28,8 +29,8 @@ package protocol BatchNormalizationBackend {
     epsilon: Float, _ activation: Activation, into y: NDArray
   ) throws(DeviceError)
 
-  /// y = activation(fma(x - mean, scale, shift)): what ``batchNormalization`` wrote, once more and
-  /// to the bit, from the mean and the factors that it wrote.
+  /// y = activation(fma(x - mean, scale, shift)): what ``batchNormalization`` wrote without an
+  /// addend, once more and to the bit, from the mean and the factors that it wrote.
   func batchNormalizationOutput(
     _ x: NDArray, mean: NDArray, factors: NDArray, _ activation: Activation, into y: NDArray
   ) throws(DeviceError)

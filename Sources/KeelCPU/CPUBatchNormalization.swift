@@ -3,8 +3,8 @@ package import KeelBackend
 
 extension CPUBackend: BatchNormalizationBackend {
   package func batchNormalization(
-    _ x: NDArray, gamma: NDArray, beta: NDArray, epsilon: Float, _ activation: Activation,
-    momentum: Float, runningMean: NDArray, runningVariance: NDArray,
+    _ x: NDArray, gamma: NDArray, beta: NDArray, epsilon: Float, adding addend: NDArray?,
+    _ activation: Activation, momentum: Float, runningMean: NDArray, runningVariance: NDArray,
     into y: NDArray, mean: NDArray, inverseDeviation: NDArray, factors: NDArray
   ) throws(DeviceError) {
     countLaunch()
@@ -39,7 +39,8 @@ extension CPUBackend: BatchNormalizationBackend {
           spread[c] = momentum * spread[c] + (1 - momentum) * unbiased
         }
       })
-    try normalize(x, rows, mean: center, scale: scales, shift: beta.floats, activation, into: y)
+    try normalize(
+      x, rows, adding: addend, mean: center, scale: scales, shift: beta.floats, activation, into: y)
   }
 
   package func batchNormalizationInference(
@@ -71,18 +72,20 @@ extension CPUBackend: BatchNormalizationBackend {
   }
 
   private func normalize(
-    _ x: NDArray, _ rows: WideRows, mean: UnsafePointer<Float>, scale: UnsafePointer<Float>,
-    shift: UnsafePointer<Float>, _ activation: Activation, into y: NDArray
+    _ x: NDArray, _ rows: WideRows, adding addend: NDArray? = nil, mean: UnsafePointer<Float>,
+    scale: UnsafePointer<Float>, shift: UnsafePointer<Float>, _ activation: Activation,
+    into y: NDArray
   ) throws(DeviceError) {
     let storage = try scratch(3 * rows.period, of: Float.self)
     let wide: UnsafeMutablePointer<Float> = storage.pointer()
     let mean = rows.repeating(mean, into: wide)
     let scale = rows.repeating(scale, into: wide + rows.period)
     let shift = rows.repeating(shift, into: wide + 2 * rows.period)
-    let (input, output) = (x.floats, y.floats)
+    let (input, other, output) = (x.floats, addend?.floats, y.floats)
     rows.forEachPart { begin, count in
       keel_batch_normalize(
-        input + begin, output + begin, count, rows.period, mean, scale, shift,
+        input + begin, other.map { $0 + begin }, output + begin, count, rows.period, mean, scale,
+        shift,
         Int32(activation.kernelCode), activation.kernelParameter)
     }
   }

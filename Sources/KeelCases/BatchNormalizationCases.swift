@@ -12,6 +12,10 @@ enum BatchNormalizationCases {
       training("training_sigmoid_channels20", [6, 20], .sigmoid),
       training("training_tanh", [16, 5], .tanh),
       training("training_gelu", [16, 5], .gelu),
+      training("training_adding_relu", [16, 5], .relu, adds: true),
+      training("training_adding_elu_channels36", [5, 36], .elu(alpha: 0.5), adds: true),
+      training("training_adding_gelu", [16, 5], .gelu, adds: true),
+      training("training_adding_channels32", [2, 3, 3, 32], adds: true),
       training("training_images", [3, 5, 6, 7]),
       training("training_images_relu_channels32", [2, 6, 6, 32], .relu),
       training("training_one_channel", [37, 1]),
@@ -98,7 +102,8 @@ enum BatchNormalizationCases {
 
   private static func training(
     _ label: String, _ shape: Shape, _ activation: Activation = .identity,
-    momentum: Float = 0.9, fill: CaseInput.Fill = .uniform(-2, 2), gradient: Bool = true
+    momentum: Float = 0.9, fill: CaseInput.Fill = .uniform(-2, 2), gradient: Bool = true,
+    adds: Bool = false
   ) -> OperationCase {
     let channels = shape[shape.rank - 1]
     let rows = shape.count / channels
@@ -109,12 +114,14 @@ enum BatchNormalizationCases {
       inputs: [
         CaseInput(shape, fill), CaseInput([channels], .uniform(0.5, 1.5)), vector, vector,
         CaseInput([channels], .uniform(0.5, 1.5)),
-      ],
+      ] + (adds ? [CaseInput(shape)] : []),
       tolerance: activation == .identity ? .sum(of: rows) : .transcendentalSum(of: rows),
       magnitude: .given { t in
         let s = statistics(t[0], channels)
         return [
-          normalize(t[0], t[1], t[2], s.mean, s.variance, magnitude: true),
+          normalize(t[0], t[1], t[2], s.mean, s.variance, magnitude: true).enumerated().map {
+            adds ? $1 + abs(t[5][$0]) : $1
+          },
           running(t[3], s) { c in keep * abs(t[3][c]) + take * s.magnitude[c] },
           running(t[4], s) { c in
             keep * abs(t[4][c])
@@ -122,19 +129,19 @@ enum BatchNormalizationCases {
           },
         ]
       },
-      differentiable: gradient ? [0, 1, 2] : [],
+      differentiable: gradient ? [0, 1, 2] + (adds ? [5] : []) : [],
       outputs: { (t) throws(TensorError) in
         let y = try t[0].batchNormalization(
           gamma: t[1], beta: t[2], runningMean: t[3], runningVariance: t[4], momentum: momentum,
-          epsilon: Float(epsilon), activation: activation)
+          epsilon: Float(epsilon), adding: adds ? t[5] : nil, activation: activation)
         return [y, t[3], t[4]]
       },
       oracles: { t in
         let s = statistics(t[0], channels)
         let unbias = Double(rows) / Double(rows - 1)
         return [
-          normalize(t[0], t[1], t[2], s.mean, s.variance).map {
-            ActivationCases.formula(activation, $0)
+          normalize(t[0], t[1], t[2], s.mean, s.variance).enumerated().map {
+            ActivationCases.formula(activation, adds ? $1 + t[5][$0] : $1)
           },
           running(t[3], s) { c in keep * t[3][c] + take * s.mean[c] },
           running(t[4], s) { c in keep * t[4][c] + take * s.variance[c] * unbias },

@@ -2,8 +2,8 @@ package import KeelBackend
 
 extension OpenCLBackend: BatchNormalizationBackend {
   package func batchNormalization(
-    _ x: NDArray, gamma: NDArray, beta: NDArray, epsilon: Float, _ activation: Activation,
-    momentum: Float, runningMean: NDArray, runningVariance: NDArray,
+    _ x: NDArray, gamma: NDArray, beta: NDArray, epsilon: Float, adding addend: NDArray?,
+    _ activation: Activation, momentum: Float, runningMean: NDArray, runningVariance: NDArray,
     into y: NDArray, mean: NDArray, inverseDeviation: NDArray, factors: NDArray
   ) throws(DeviceError) {
     if x.count == 0 { return }
@@ -19,7 +19,7 @@ extension OpenCLBackend: BatchNormalizationBackend {
       grid: plan.mergeGrid, partial, gamma, beta, runningMean, runningVariance, mean,
       inverseDeviation, factors, rows, channels, UInt32(plan.chunk), UInt32(plan.chunks),
       UInt32(plan.mergeLanes), epsilon, momentum)
-    try apply(plan, x, mean: mean, factors: factors, activation, into: y)
+    try apply(plan, x, adding: addend, mean: mean, factors: factors, activation, into: y)
   }
 
   package func batchNormalizationInference(
@@ -73,13 +73,14 @@ extension OpenCLBackend: BatchNormalizationBackend {
   }
 
   private func apply(
-    _ plan: BatchNormalizationPlan, _ x: NDArray, mean: NDArray, factors: NDArray,
-    _ activation: Activation, into y: NDArray
+    _ plan: BatchNormalizationPlan, _ x: NDArray, adding addend: NDArray? = nil, mean: NDArray,
+    factors: NDArray, _ activation: Activation, into y: NDArray
   ) throws(DeviceError) {
     try launch(
       "batch_normalization_apply", from: .batchNormalization, options: plan.options,
-      grid: plan.elementGrid, x, mean, factors, y, UInt32(plan.rows), UInt32(plan.channels),
-      UInt32(plan.run), UInt32(activation.kernelCode), activation.kernelParameter)
+      grid: plan.elementGrid, x, addend ?? x, mean, factors, y, UInt32(plan.rows),
+      UInt32(plan.channels), UInt32(plan.run), UInt32(addend == nil ? 0 : 1),
+      UInt32(activation.kernelCode), activation.kernelParameter)
   }
 }
 

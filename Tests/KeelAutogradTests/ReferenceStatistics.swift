@@ -24,8 +24,8 @@ extension ReferenceBackend {
   }
 
   func batchNormalization(
-    _ x: NDArray, gamma: NDArray, beta: NDArray, epsilon: Float, _ activation: Activation,
-    momentum: Float, runningMean: NDArray, runningVariance: NDArray,
+    _ x: NDArray, gamma: NDArray, beta: NDArray, epsilon: Float, adding addend: NDArray?,
+    _ activation: Activation, momentum: Float, runningMean: NDArray, runningVariance: NDArray,
     into y: NDArray, mean: NDArray, inverseDeviation: NDArray, factors: NDArray
   ) throws(DeviceError) {
     note("batchNormalization", y, mean, inverseDeviation, factors)
@@ -46,9 +46,11 @@ extension ReferenceBackend {
     let (center, inverse) = (read(mean), read(inverseDeviation))
     let (scale, shift) = (zip(inverse, read(gamma)).map { $0 * $1 }, read(beta))
     write(scale + shift, to: factors)
+    let other = addend.map(read)
     let result = values.enumerated().map { i, value in
       let c = i % channels
-      return activate(activation, (value - center[c]) * scale[c] + shift[c])
+      return activate(
+        activation, (value - center[c]) * scale[c] + shift[c] + (other?[i] ?? 0))
     }
     write(result, to: y)
   }

@@ -7,7 +7,7 @@ import Testing
 
 /// A device that knows how many large arrays the tape holds, and counts what is asked of it.
 private final class WatchedBackend: InterceptingBackend {
-  static let large = 1 << 20
+  static let large = 8 << 20
 
   let inner: any Backend
   private let state = Mutex(State())
@@ -25,7 +25,7 @@ private final class WatchedBackend: InterceptingBackend {
 
   init(_ device: Device) { inner = device.backend }
 
-  /// Arrays of 1 MiB or more that are there now.
+  /// Arrays of 8 MiB or more that are there now.
   var live: Int { state.withLock { $0.live } }
   /// The most that were there at a time.
   var most: Int { state.withLock { $0.most } }
@@ -54,9 +54,9 @@ private final class WatchedBackend: InterceptingBackend {
 }
 
 /// What a step keeps between the way forward and the way back, in arrays of the size of its images:
-/// exactly 1 MiB here.
+/// exactly 8 MiB here.
 @Suite struct StepMemoryTests {
-  private static let images: Shape = [8, 32, 32, 32]
+  private static let images: Shape = [8, 64, 64, 64]
 
   private func watched(_ device: Device) -> (Device, WatchedBackend) {
     let backend = WatchedBackend(device)
@@ -73,7 +73,7 @@ private final class WatchedBackend: InterceptingBackend {
   /// A leaf for each convolution's filter.
   private func filters(_ count: Int, _ device: Device) throws -> [Tensor] {
     try (0..<count).map { number in
-      let filter = try random([1, 1, 32, 32], UInt64(number + 7), device)
+      let filter = try random([1, 1, 64, 64], UInt64(number + 7), device)
       return Tensor(value: filter.value, device: device, requiresGradient: true)
     }
   }
@@ -83,17 +83,17 @@ private final class WatchedBackend: InterceptingBackend {
   }
 
   private func normalized(
-    _ z: Tensor, _ activation: Activation
+    _ z: Tensor, adding other: Tensor? = nil, _ activation: Activation
   ) throws(TensorError) -> Tensor {
     let device = z.device
     func vector(_ value: Float, isLeaf: Bool) throws(TensorError) -> Tensor {
       try Tensor(
-        [Float](repeating: value, count: 32), shape: [32], on: device, requiresGradient: isLeaf)
+        [Float](repeating: value, count: 64), shape: [64], on: device, requiresGradient: isLeaf)
     }
     return try z.batchNormalization(
       gamma: vector(1.25, isLeaf: true), beta: vector(0.125, isLeaf: true),
       runningMean: vector(0, isLeaf: false), runningVariance: vector(1, isLeaf: false),
-      activation: activation)
+      momentum: 0.9, epsilon: 1e-3, adding: other, activation: activation)
   }
 
   private func gradients(_ loss: Tensor, _ leaves: [Tensor]) throws -> [[Float]] {
@@ -162,6 +162,34 @@ private final class WatchedBackend: InterceptingBackend {
     #expect(found == expected)
   }
 
+  /// A residual block's end as one operation gives the bits of two: forward, and backward where two
+  /// gradients arrive that are added as the activation is taken off.
+  @Test(arguments: TestDevices.all, [Activation.relu, .leakyRelu(slope: 0.25), .tanh])
+  func theEndOfABlockIsOneLaunch(_ device: Device, activation: Activation) throws {
+    func run(joined: Bool) throws -> (y: [Float], gradients: [[Float]], adds: Int) {
+      let (device, backend) = watched(device)
+      let leaves = try filters(4, device)
+      let x = try random(Self.images, 1, device)
+      let (z, other) = (try x.convolution2D(leaves[0]), try x.convolution2D(leaves[1]))
+      let y =
+        joined
+        ? try normalized(z, adding: other, activation)
+        : try pointwise(activation.expression, [try normalized(z, .identity) + other])
+      let loss =
+        try squares(try y.convolution2D(leaves[2]))
+        + squares(try y.convolution2D(leaves[3]))
+      let before = backend.calls("pointwise")
+      let found = try gradients(loss, leaves)
+      return (try y.scalars(), found, backend.calls("pointwise") - before)
+    }
+    let (one, two) = (try run(joined: true), try run(joined: false))
+    #expect(one.y == two.y)
+    #expect(one.gradients == two.gradients)
+    #expect(one.gradients.allSatisfy { $0.contains { $0 != 0 } })
+    // One that adds and takes off, in place of the sum and the two gradients of the activation.
+    #expect(one.adds < two.adds)
+  }
+
   /// The gradient of a normalisation takes the place of its output's.
   @Test(arguments: TestDevices.all)
   func gradientsTakeThePlaceOfThoseBefore(_ device: Device) throws {
@@ -183,12 +211,12 @@ private final class WatchedBackend: InterceptingBackend {
   func theMostOfAResidualNetwork(_ device: Device) throws {
     let (device, backend) = watched(device)
     func convolution(_ activation: Activation) -> [any Layer] {
-      [Conv2D(32, kernel: 1, usesBias: false), BatchNorm(activation: activation)]
+      [Conv2D(64, kernel: 1, usesBias: false), BatchNorm(activation: activation)]
     }
     let block = { Residual(main: Sequential(convolution(.relu) + convolution(.identity))) }
     let model = try Model(
       Sequential(convolution(.relu) + [block(), block(), GlobalAvgPool2D(), Dense(2)]),
-      input: [32, 32, 32], device: device, seed: 1)
+      input: [64, 64, 64], device: device, seed: 1)
     let x = try random(Self.images, 1, device)
     _ = try model.valueAndGradient { (pass) throws(TensorError) in
       try squares(try model(x, pass))

@@ -197,10 +197,12 @@ void keel_gru_cell_gradient(
 /// sums[i % period] += x[i], squares[i % period] += x[i]^2.
 void keel_batch_statistics(
     const float *x, size_t count, size_t period, double *sums, double *squares);
-/// y = activation((x - mean) * scale + shift), the last three per column.
+/// y = activation((x - mean) * scale + shift + addend), the middle three per column; addend may be
+/// NULL.
 void keel_batch_normalize(
-    const float *x, float *y, size_t count, size_t period, const float *mean,
-    const float *scale, const float *shift, int32_t activation, float parameter);
+    const float *x, const float *addend, float *y, size_t count, size_t period,
+    const float *mean, const float *scale, const float *shift, int32_t activation,
+    float parameter);
 /// With dz = dy * slope(y), y made as by keel_batch_normalize: dbeta += dz,
 /// dgamma += dz * (x - mean) * inverse_deviation.
 void keel_batch_gradient_sums(

@@ -20,7 +20,24 @@ extension Tensor {
     gamma: Tensor, beta: Tensor, runningMean: Tensor, runningVariance: Tensor,
     momentum: Float = 0.99, epsilon: Float = 1e-3, activation: Activation = .identity
   ) throws(TensorError) -> Tensor {
+    try batchNormalization(
+      gamma: gamma, beta: beta, runningMean: runningMean, runningVariance: runningVariance,
+      momentum: momentum, epsilon: epsilon, adding: nil, activation: activation)
+  }
+
+  /// The same with another tensor added before the activation, as at the end of a residual block,
+  /// in the same kernel; to the bit what ``adding(_:activation:)`` gives.
+  package func batchNormalization(
+    gamma: Tensor, beta: Tensor, runningMean: Tensor, runningVariance: Tensor, momentum: Float,
+    epsilon: Float, adding other: Tensor?, activation: Activation
+  ) throws(TensorError) -> Tensor {
     let operation = "batchNormalization"
+    if let other, !joins(other, activation) {
+      return try batchNormalization(
+        gamma: gamma, beta: beta, runningMean: runningMean, runningVariance: runningVariance,
+        momentum: momentum, epsilon: epsilon
+      ).adding(other, activation: activation)
+    }
     let channels = try requireChannels(
       operation, epsilon, [gamma, beta, runningMean, runningVariance])
     try require(momentum >= 0 && momentum <= 1, operation, "a momentum in 0 ... 1", got: momentum)
@@ -35,22 +52,30 @@ extension Tensor {
     let factors = try compute(on: device, [2, channels]) { _ in }
     let y = try compute(on: device, shape, dtype) { (y) throws(DeviceError) in
       try backend.batchNormalization(
-        x, gamma: scale, beta: shift, epsilon: epsilon, fused, momentum: momentum,
+        x, gamma: scale, beta: shift, epsilon: epsilon, adding: other?.value.asRows, fused,
+        momentum: momentum,
         runningMean: runningMean.value, runningVariance: runningVariance.value, into: y.asRows,
         mean: mean, inverseDeviation: inverseDeviation, factors: factors)
     }
     // x is kept, the result is not: whoever reads it on the way back makes it again.
     let links: [GradientLink] = [.elementwise, .computed, .computed]
-    let output = attach(.batchNormalization, [self, gamma, beta], y, links: links) {
-      (dy, dx) throws(DeviceError) in
+    // With an addend the activation is that of the sum, whose sign x does not tell.
+    let ending = other.map { _ in Ending(activation: fused, output: y) }
+    let within = other == nil ? fused : .identity
+    let output = attach(
+      .batchNormalization, [self, gamma, beta] + (other.map { [$0] } ?? []), y,
+      links: links + (other.map { _ in [.passes] } ?? []), ending: ending,
+      method: "batchNormalization"
+    ) { (dy, dx) throws(DeviceError) in
+      guard dx[0] != nil || dx[1] != nil || dx[2] != nil else { return }
       try backend.batchNormalizationGradient(
         x, upstream: dy.asRows, mean: mean, inverseDeviation: inverseDeviation,
-        factors: factors, fused, into: dx[0]?.asRows,
+        factors: factors, within, into: dx[0]?.asRows,
         dgamma: try backend.given(dx[1], or: [channels]),
         dbeta: try backend.given(dx[2], or: [channels]))
     }
     guard activation.isFusable else { return try output.activate(operation, activation) }
-    if output.requiresGradient {
+    if output.requiresGradient, other == nil {
       let (shape, dtype) = (shape, dtype)
       output.remake = { () throws(DeviceError) in
         let y = try backend.newArray(shape, dtype)

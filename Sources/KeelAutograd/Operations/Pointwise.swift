@@ -70,20 +70,23 @@ extension Tensor {
     _ other: Tensor, activation: Activation
   ) throws(TensorError) -> Tensor {
     let formula = activation.of(.x + .y)
-    guard activation != .identity, activation.isFusable, other !== self, dtype.isFloat,
-      shape == other.shape, dtype == other.dtype
-    else { return try pointwise("add", formula, [self, other]) }
+    guard other !== self, joins(other, activation) else {
+      return try pointwise("add", formula, [self, other])
+    }
     try requireOneDevice("add", [self, other])
     let (x, z, backend) = (value, other.value, backend)
     let y = try compute(on: device, shape, dtype) { (y) throws(DeviceError) in
       try backend.pointwise(formula, [x, z], into: y)
     }
     return attach(
-      .pointwise, [self, other], y, links: [.passes, .passes], overwritesUpstream: true,
-      method: "add"
-    ) { (dy, _) throws(DeviceError) in
-      try backend.pullEpilogue(activation, output: y, upstream: dy, bias: nil)
-    }
+      .pointwise, [self, other], y, links: [.passes, .passes],
+      ending: Ending(activation: activation, output: y), method: "add")
+  }
+
+  /// Whether activation(this + other) has an ``Ending``: the gradient of both is dz as it is.
+  func joins(_ other: Tensor, _ activation: Activation) -> Bool {
+    activation != .identity && activation.isFusable && dtype.isFloat && shape == other.shape
+      && dtype == other.dtype
   }
 }
 

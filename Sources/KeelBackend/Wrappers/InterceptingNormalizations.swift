@@ -1,17 +1,17 @@
 // Normalisation, probabilities, randomness, optimisation: forwarded like the rest.
 extension InterceptingBackend {
   package func batchNormalization(
-    _ x: NDArray, gamma: NDArray, beta: NDArray, epsilon: Float, _ activation: Activation,
-    momentum: Float, runningMean: NDArray, runningVariance: NDArray,
+    _ x: NDArray, gamma: NDArray, beta: NDArray, epsilon: Float, adding addend: NDArray?,
+    _ activation: Activation, momentum: Float, runningMean: NDArray, runningVariance: NDArray,
     into y: NDArray, mean: NDArray, inverseDeviation: NDArray, factors: NDArray
   ) throws(DeviceError) {
     try intercept(
-      .batchNormalization, method: #function, inputs: [x, gamma, beta],
+      .batchNormalization, method: #function, inputs: [x, gamma, beta, addend].compactMap { $0 },
       outputs: [y, mean, inverseDeviation, runningMean, runningVariance, factors]
     ) { (device, inputs, outputs) throws(DeviceError) in
       try device.batchNormalization(
-        inputs[0], gamma: inputs[1], beta: inputs[2], epsilon: epsilon, activation,
-        momentum: momentum,
+        inputs[0], gamma: inputs[1], beta: inputs[2], epsilon: epsilon,
+        adding: inputs.dropFirst(3).first, activation, momentum: momentum,
         runningMean: outputs[3], runningVariance: outputs[4], into: outputs[0], mean: outputs[1],
         inverseDeviation: outputs[2], factors: outputs[5])
     }

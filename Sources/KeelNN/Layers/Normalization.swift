@@ -65,12 +65,25 @@ public struct BatchNorm: Layer {
       // A momentum of 1 keeps the running statistics.
       return try batchStatistics(x, pass, momentum: 1)
     case .online:
-      let learns = gamma?.isTrainable ?? true || beta?.isTrainable ?? true
       guard pass.isTraining, learns else { return try inference(x, pass) }
       try requireSeveralValues(x)
       return try batchStatistics(x, pass, momentum: momentum)
     }
   }
+
+  /// activation(normalised x + other) in one kernel, for a layer without activation that normalises
+  /// by the batch's own statistics now and keeps nothing else of it; nil for others.
+  func adding(
+    _ other: Tensor, activation sum: Activation, to x: Tensor, _ pass: Pass
+  ) throws(TensorError) -> Tensor? {
+    guard activation == .identity, case .online = use.mode, pass.isTraining, learns else {
+      return nil
+    }
+    try requireSeveralValues(x)
+    return try batchStatistics(x, pass, momentum: momentum, adding: other, activation: sum)
+  }
+
+  private var learns: Bool { gamma?.isTrainable ?? true || beta?.isTrainable ?? true }
 
   private func inference(_ x: Tensor, _ pass: Pass) throws(TensorError) -> Tensor {
     try x.batchNormalizationInference(
@@ -79,12 +92,13 @@ public struct BatchNorm: Layer {
   }
 
   private func batchStatistics(
-    _ x: Tensor, _ pass: Pass, momentum: Float
+    _ x: Tensor, _ pass: Pass, momentum: Float, adding other: Tensor? = nil,
+    activation sum: Activation? = nil
   ) throws(TensorError) -> Tensor {
     try x.batchNormalization(
       gamma: pass[gamma], beta: pass[beta], runningMean: pass[mean],
-      runningVariance: pass[variance], momentum: momentum, epsilon: epsilon,
-      activation: activation)
+      runningVariance: pass[variance], momentum: momentum, epsilon: epsilon, adding: other,
+      activation: sum ?? activation)
   }
 
   private func requireSeveralValues(_ x: Tensor) throws(TensorError) {

@@ -73,11 +73,22 @@ public struct Residual: Layer {
 
   /// The sum for a batch.
   public func callAsFunction(_ x: Tensor, _ pass: Pass) throws(TensorError) -> Tensor {
-    let y = try main(x, pass)
+    // Nobody looks at what the last layer gives: where it normalises, the sum rides along.
+    if pass.observer == nil, let last = main.layers.last as? BatchNorm, main.layers.count > 1 {
+      let before = try main.withoutLast(x, pass)
+      let other = try beside(x, pass)
+      if let sum = try last.adding(other, activation: activation, to: before, pass) { return sum }
+      return try last(before, pass).adding(other, activation: activation)
+    }
+    return try main(x, pass).adding(try beside(x, pass), activation: activation)
+  }
+
+  /// The other branch for a batch.
+  private func beside(_ x: Tensor, _ pass: Pass) throws(TensorError) -> Tensor {
     let other = try shortcut.map { (branch) throws(TensorError) in
       try pass.run(branch, as: "shortcut", on: x)
     }
-    return try y.adding(other ?? x, activation: activation)
+    return other ?? x
   }
 }
 

@@ -63,8 +63,17 @@ public struct Sequential: Layer {
 
   /// The output of the last layer.
   public func callAsFunction(_ x: Tensor, _ pass: Pass) throws(TensorError) -> Tensor {
+    try first(layers.count, x, pass)
+  }
+
+  /// The output of the last layer but one.
+  func withoutLast(_ x: Tensor, _ pass: Pass) throws(TensorError) -> Tensor {
+    try first(layers.count - 1, x, pass)
+  }
+
+  private func first(_ count: Int, _ x: Tensor, _ pass: Pass) throws(TensorError) -> Tensor {
     var x = x
-    for (number, layer) in layers.enumerated() {
+    for (number, layer) in layers.prefix(count).enumerated() {
       let name = number < names.count ? names[number] : "\(number)"
       x = try pass.run(layer, as: name, on: x, source: sources[number])
     }
