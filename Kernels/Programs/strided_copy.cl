@@ -13,6 +13,8 @@
 // A vector that starts at any element; see keel_any16 in the prelude.
 #define VECTOR KEEL_JOIN(TYPE, 16)
 typedef VECTOR __attribute__((aligned(sizeof(TYPE)))) any_vector;
+typedef KEEL_JOIN(TYPE, 8) __attribute__((aligned(sizeof(TYPE)))) any_eight;
+typedef KEEL_JOIN(TYPE, 4) __attribute__((aligned(sizeof(TYPE)))) any_four;
 #define LOAD(p) (*(__global const any_vector *)(p))
 #if KEEL_JOIN(FOUR_BYTES_, TYPE)
 #define STORE(v, p, past) keel_put(as_float16(v), (__global float *)(p), past)
@@ -34,6 +36,10 @@ typedef VECTOR __attribute__((aligned(sizeof(TYPE)))) any_vector;
 // The place in a pattern of the index `rest`, row-major over the outer axes, innermost first.
 static inline long keel_place(uint rest, const uint8 extents, const int8 strides)
 {
+#if OUTER == 1
+  (void)extents;
+  return (long)rest * strides.s0;
+#endif
   long place = 0;
 #define STEP(n) \
   place += (long)(rest % extents.s##n) * strides.s##n; \
@@ -100,6 +106,16 @@ __kernel void strided_copy_rows(
     const bool past = keel_goes_past((__global const float *)(to + first), rows * columns);
     size_t i = first;
     for (; i + KEEL_WIDTH <= end; i += KEEL_WIDTH) STORE(LOAD(from + i), to + i, past);
+#if KEEL_WIDTH == 16
+    if (i + 8 <= end) {
+      *(__global any_eight *)(to + i) = *(__global const any_eight *)(from + i);
+      i += 8;
+    }
+    if (i + 4 <= end) {
+      *(__global any_four *)(to + i) = *(__global const any_four *)(from + i);
+      i += 4;
+    }
+#endif
 #if KEEL_WIDTH > 1
     for (; i < end; ++i) to[i] = from[i];
 #endif

@@ -128,6 +128,7 @@ enum StridedCopyCases {
     concatenation("last_axis", [[6, 3], [6, 8]], axis: 1),
     concatenation("last_axis_negative", [[2, 3, 4], [2, 3, 1]], axis: -1),
     concatenation("channels", [[2, 4, 4, 3], [2, 4, 4, 5], [2, 4, 4, 1]], axis: 3),
+    concatenation("pieces", [[5, 12], [5, 31], [5, 7], [5, 2]], axis: 1),
     concatenation("one", [[4, 4]], axis: 0),
   ]
 

@@ -29,8 +29,8 @@ extension OpenCLBackend: StridedCopyBackend {
     _ operands: CopyOperands, _ outer: [CopyAxis], columns: Int
   ) throws(DeviceError) {
     let rows = outer.reduce(1) { $0 * $1.extent }
-    let widest = isCPUClass ? 16 : 4
-    let width = columns >= widest ? widest : 1
+    // Short rows go in halves and quarters of a CPU's vector.
+    let width = isCPUClass ? columns >= 4 ? 16 : 1 : columns >= 4 ? 4 : 1
     let share = isCPUClass ? elementChunk(rows * columns) : width
     let partColumns = min(share, ceilDivide(columns, width) * width)
     let partRows = max(1, share / partColumns)
