@@ -78,6 +78,9 @@ static const char convolution2d_groups[] = {
 static const char convolution2d_winograd_blocks[] = {
 #embed "Programs/convolution2d_winograd_blocks.cl"
 };
+static const char convolution2d_spread[] = {
+#embed "Programs/convolution2d_spread.cl"
+};
 static const char convolution2d_winograd[] = {
 #embed "Programs/convolution2d_winograd.cl"
 };
@@ -176,6 +179,7 @@ static const KeelKernelProgram programs[] = {
     PROGRAM(convolution2d_groups),
     PROGRAM(convolution2d_winograd),
     PROGRAM(convolution2d_winograd_blocks),
+    PROGRAM(convolution2d_spread),
     PROGRAM(pooling2d),
     PROGRAM(gru),
     PROGRAM(gru_tiles),

@@ -20,7 +20,7 @@ cases=(
   fill/float32 fill/uint8_one fill/int32
   strided_copy/transpose_matrix_odd strided_copy/transpose_images strided_copy/transpose_rank8
   strided_copy/slice_steps strided_copy/pad_images strided_copy/direct_uint8
-  strided_copy/concatenate_channels
+  strided_copy/concatenate_channels strided_copy/concatenate_pieces
   gather/rows_repeated gather/middle_axis gather/outside_gives_zero
   one_hot/ten_classes one_hot/outside_gives_zeros
   matmul/nn_33x17x65 matmul/tn_33x17x65 matmul/nt_33x17x65 matmul/nn_8x16x32
@@ -29,7 +29,8 @@ cases=(
   convolution2d/kernel1x1 convolution2d/kernel3x3_relu convolution2d/stride2_same
   convolution2d/padding_wide convolution2d/groups2
   convolution2d/depthwise_stride2 convolution2d/channels1_1 convolution2d/channels16_31
-  convolution2d/image2x3_kernel5x5
+  convolution2d/image2x3_kernel5x5 convolution2d/channels20_8_parts
+  convolution2d/channels20_6_padding
   pooling2d/maximum_2x2_odd pooling2d/average_3x3_overlapping pooling2d/maximum_3x3_stride2_same
   pooling2d/winners pooling2d/global_average
   lstm/states_3x4x5_units20 lstm/states_1x4x2_units5 lstm/gradient_3x4_units20

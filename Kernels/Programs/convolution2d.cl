@@ -91,9 +91,9 @@ static inline void store_channels(
 // Buffers    source: batch x source_extent x source_channels; filter: in place (filter_step =
 //            result_channels) or packed; bias: result_channels, read if has_bias; result: batch x
 //            result_extent x result_channels. In every int2, x is along the width.
-// Work       one work-item per tile of TILE_PIXELS x TILE_CHANNELS: axis 0 and 1 = tile of
-//            channels (with group) and tile of pixels of one phase, in the order that
-//            `pixels_first` says; axis 2 = phase.
+// Work       one work-item per `run` tiles of TILE_PIXELS x TILE_CHANNELS: axis 0 = run, axis 1 =
+//            phase. The `tile_count` tiles of a phase are tiles of channels (with group) times
+//            tiles of pixels; `pixels_first` says which of them, `tiles0` in all, come first.
 // Requires   local size 1 x 1 x 1; a filter in place has at least TILE_CHANNELS columns; offsets
 //            inside TILE_PIXELS + 1 neighbouring images, and the number of pixels, fit an int.
 // Numerics   one fma per tap and channel in that order, then one addition of the bias.
@@ -125,182 +125,194 @@ void convolution2d_tiles(
     const ulong filter_group_step,
     const uint filter_packed,
     const uint pixels_first,
+    const uint tiles0,
+    const uint tile_count,
+    const uint run,
     const uint has_bias,
     const uint activation,
     const float parameter)
 {
   const uint panels = (columns + TILE_CHANNELS - 1) / TILE_CHANNELS;
-  // Both read with a constant axis: PoCL cannot link get_global_id of a variable one.
-  const uint axis0 = get_global_id(0);
-  const uint axis1 = get_global_id(1);
-  const uint channel_tile = pixels_first ? axis1 : axis0;
-  const uint group = channel_tile / panels;
-  const uint panel = channel_tile % panels;
-  // The pixels of this phase, and the first of them in this tile.
-  const int phase_x = (int)get_global_id(2) % result_step.x;
-  const int phase_y = (int)get_global_id(2) / result_step.x;
-  const int wide = (result_extent.x - phase_x + result_step.x - 1) / result_step.x;
-  const int high = (result_extent.y - phase_y + result_step.y - 1) / result_step.y;
-  const uint pixel = (pixels_first ? axis0 : axis1) * TILE_PIXELS;
-  const uint area = (uint)(wide * high);
-  if (pixel >= area * batch) return;
-  const uint used = min((uint)TILE_PIXELS, area * batch - pixel);
-  const size_t first_image = pixel / area;
-  int qy = (int)(pixel % area) / wide;
-  int qx = (int)(pixel % area) - qy * wide;
-  int image = 0;
+  const uint begin_tile = (uint)get_global_id(0) * run;
+  const uint end_tile = min(begin_tile + run, tile_count);
+#pragma unroll 1
+  for (uint tile_index = begin_tile; tile_index < end_tile; ++tile_index) {
+    const uint axis1 = tile_index / tiles0;
+    const uint axis0 = tile_index - axis1 * tiles0;
+    const uint channel_tile = pixels_first ? axis1 : axis0;
+    const uint group = channel_tile / panels;
+    const uint panel = channel_tile % panels;
+    // The pixels of this phase, and the first of them in this tile.
+    const int phase_x = (int)get_global_id(1) % result_step.x;
+    const int phase_y = (int)get_global_id(1) / result_step.x;
+    const int wide = (result_extent.x - phase_x + result_step.x - 1) / result_step.x;
+    const int high = (result_extent.y - phase_y + result_step.y - 1) / result_step.y;
+    const uint pixel = (pixels_first ? axis0 : axis1) * TILE_PIXELS;
+    const uint area = (uint)(wide * high);
+    if (pixel >= area * batch) continue;
+    const uint used = min((uint)TILE_PIXELS, area * batch - pixel);
+    const size_t first_image = pixel / area;
+    int qy = (int)(pixel % area) / wide;
+    int qx = (int)(pixel % area) - qy * wide;
+    int image = 0;
 
-  int sy[TILE_PIXELS], sx[TILE_PIXELS], from[TILE_PIXELS], to[TILE_PIXELS];
-  int low_x = INT_MAX, high_x = INT_MIN, low_y = INT_MAX, high_y = INT_MIN;
+    int sy[TILE_PIXELS], sx[TILE_PIXELS], from[TILE_PIXELS], to[TILE_PIXELS];
+    int low_x = INT_MAX, high_x = INT_MIN, low_y = INT_MAX, high_y = INT_MIN;
 #pragma unroll
-  for (uint p = 0; p < TILE_PIXELS; ++p) {
-    sy[p] = qy * source_step.y;
-    sx[p] = qx * source_step.x;
-    from[p] = ((image * source_extent.y + sy[p]) * source_extent.x + sx[p]) * (int)source_channels;
-    to[p] = ((image * result_extent.y + qy * result_step.y) * result_extent.x +
-             qx * result_step.x) * (int)result_channels;
-    low_x = min(low_x, sx[p]);
-    high_x = max(high_x, sx[p]);
-    low_y = min(low_y, sy[p]);
-    high_y = max(high_y, sy[p]);
-    // Pixels beyond the last repeat it; they are not stored.
-    if (p + 1 < used && ++qx == wide) {
-      qx = 0;
-      if (++qy == high) {
-        qy = 0;
-        ++image;
-      }
-    }
-  }
-
-  const uint column = panel * TILE_CHANNELS;
-  const uint back = filter_packed ? 0 : max((int)(column + TILE_CHANNELS - columns), 0);
-  __global const float *source_tile = source + (size_t)group * inner +
-      first_image * source_extent.y * source_extent.x * source_channels;
-  __global const float *filter_tile =
-      filter + group * filter_group_step + panel * filter_panel_step - back;
-  float16 sum[TILE_PIXELS][TILE_VECTORS];
-#pragma unroll
-  for (uint p = 0; p < TILE_PIXELS; ++p) {
-#pragma unroll
-    for (uint j = 0; j < TILE_VECTORS; ++j) sum[p][j] = (float16)(0.0f);
-  }
-
-  // Neighbouring taps are neighbours in the source and in the filter: one run for a row of taps
-  // unless a border cuts it.
-  const int joined = tap_step.x == 1 && result_step.x == 1 && low_x + origin.x >= 0 &&
-      high_x + origin.x + kernel_extent.x <= source_extent.x;
-  for (int ty = 0; ty < kernel_extent.y; ++ty) {
-    const int reach_y = phase_y + origin.y + ty * tap_step.y;
-    const int move_y = result_step.y == 1 ? reach_y : reach_y / result_step.y;
-    if (move_y * result_step.y != reach_y) continue;
-    const int inside = low_y + move_y >= 0 && high_y + move_y < source_extent.y;
-    const int run = joined && inside ? kernel_extent.x : 1;
-    const uint steps = run * inner;
-    for (int tx = 0; tx < kernel_extent.x; tx += run) {
-      const int reach_x = phase_x + origin.x + tx * tap_step.x;
-      const int move_x = result_step.x == 1 ? reach_x : reach_x / result_step.x;
-      if (move_x * result_step.x != reach_x) continue;
-      uint valid = ALL_PIXELS;
-      if (!inside || low_x + move_x < 0 || high_x + move_x >= source_extent.x) {
-        valid = 0;
-#pragma unroll
-        for (uint p = 0; p < TILE_PIXELS; ++p) {
-          valid |= ((uint)(sx[p] + move_x) < (uint)source_extent.x &&
-                    (uint)(sy[p] + move_y) < (uint)source_extent.y) ? 1u << p : 0u;
-        }
-        if (valid == 0) continue;
-      }
-      __global const float *f =
-          filter_tile + (size_t)(ty * kernel_extent.x + tx) * inner * filter_step;
-      __global const float *s =
-          source_tile + ((long)move_y * source_extent.x + move_x) * source_channels;
-      if (valid == ALL_PIXELS) {
-        for (uint k = 0; k < steps; ++k) {
-          float16 line[TILE_VECTORS];
-#pragma unroll
-          for (uint j = 0; j < TILE_VECTORS; ++j) line[j] = ((__global const keel_any16 *)f)[j];
-#pragma unroll
-          for (uint p = 0; p < TILE_PIXELS; ++p) {
-            const float16 value = (float16)(s[from[p]]);
-#pragma unroll
-            for (uint j = 0; j < TILE_VECTORS; ++j) sum[p][j] = fma(value, line[j], sum[p][j]);
-          }
-          ++s;
-          f += filter_step;
-        }
-      } else {
-        // At the border: pixels outside read one that is inside, and its bits are cleared. A
-        // product with zero would not do: infinity times zero is NaN.
-        int at[TILE_PIXELS], keep[TILE_PIXELS];
-        int readable = 0;
-#pragma unroll
-        for (uint p = 0; p < TILE_PIXELS; ++p) readable = valid >> p & 1u ? from[p] : readable;
-#pragma unroll
-        for (uint p = 0; p < TILE_PIXELS; ++p) {
-          keep[p] = valid >> p & 1u ? -1 : 0;
-          at[p] = keep[p] ? from[p] : readable;
-        }
-        for (uint k = 0; k < inner; ++k) {
-          float16 line[TILE_VECTORS];
-#pragma unroll
-          for (uint j = 0; j < TILE_VECTORS; ++j) line[j] = ((__global const keel_any16 *)f)[j];
-#pragma unroll
-          for (uint p = 0; p < TILE_PIXELS; ++p) {
-            const float16 value = as_float16((int16)(as_int(s[at[p]])) & (int16)(keep[p]));
-#pragma unroll
-            for (uint j = 0; j < TILE_VECTORS; ++j) sum[p][j] = fma(value, line[j], sum[p][j]);
-          }
-          ++s;
-          f += filter_step;
+    for (uint p = 0; p < TILE_PIXELS; ++p) {
+      sy[p] = qy * source_step.y;
+      sx[p] = qx * source_step.x;
+      from[p] =
+          ((image * source_extent.y + sy[p]) * source_extent.x + sx[p]) * (int)source_channels;
+      to[p] = ((image * result_extent.y + qy * result_step.y) * result_extent.x +
+               qx * result_step.x) * (int)result_channels;
+      low_x = min(low_x, sx[p]);
+      high_x = max(high_x, sx[p]);
+      low_y = min(low_y, sy[p]);
+      high_y = max(high_y, sy[p]);
+      // Pixels beyond the last repeat it; they are not stored.
+      if (p + 1 < used && ++qx == wide) {
+        qx = 0;
+        if (++qy == high) {
+          qy = 0;
+          ++image;
         }
       }
     }
-  }
 
-  const uint first = column - back;
-  __global keel_stored *result_tile = result +
-      ((first_image * result_extent.y + phase_y) * result_extent.x + phase_x) * result_channels +
-      (size_t)group * columns + first;
-  float16 shift[TILE_VECTORS];
-#pragma unroll
-  for (uint j = 0; j < TILE_VECTORS; ++j) {
-    shift[j] = has_bias && first + 16 * j < columns
-        ? load_channels(bias + (size_t)group * columns + first + 16 * j, columns - first - 16 * j)
-        : (float16)(0.0f);
-  }
-  if (used == TILE_PIXELS && back == 0 && first + TILE_CHANNELS <= columns &&
-      activation <= KEEL_RELU) {
-    // A whole tile with a cheap activation goes from the registers to its place.
-    const int16 relu = (int16)(activation == KEEL_RELU ? -1 : 0);
+    const uint column = panel * TILE_CHANNELS;
+    const uint back = filter_packed ? 0 : max((int)(column + TILE_CHANNELS - columns), 0);
+    __global const float *source_tile = source + (size_t)group * inner +
+        first_image * source_extent.y * source_extent.x * source_channels;
+    __global const float *filter_tile =
+        filter + group * filter_group_step + panel * filter_panel_step - back;
+    float16 sum[TILE_PIXELS][TILE_VECTORS];
 #pragma unroll
     for (uint p = 0; p < TILE_PIXELS; ++p) {
 #pragma unroll
-      for (uint j = 0; j < TILE_VECTORS; ++j) {
-        const float16 y = sum[p][j] + shift[j];
-        keel_set(
-            select(y, (float16)(0.0f), (y <= (float16)(0.0f)) & relu),
-            result_tile + to[p] + 16 * j);
+      for (uint j = 0; j < TILE_VECTORS; ++j) sum[p][j] = (float16)(0.0f);
+    }
+
+    const uint next_pixel = source_step.x * source_channels;
+    // Neighbouring taps are neighbours in the source and in the filter: one run for a row of taps
+    // unless a border cuts it.
+    const int joined = tap_step.x == 1 && result_step.x == 1 && low_x + origin.x >= 0 &&
+        high_x + origin.x + kernel_extent.x <= source_extent.x;
+    for (int ty = 0; ty < kernel_extent.y; ++ty) {
+      const int reach_y = phase_y + origin.y + ty * tap_step.y;
+      const int move_y = result_step.y == 1 ? reach_y : reach_y / result_step.y;
+      if (move_y * result_step.y != reach_y) continue;
+      const int inside = low_y + move_y >= 0 && high_y + move_y < source_extent.y;
+      const int run = joined && inside ? kernel_extent.x : 1;
+      const uint steps = run * inner;
+      for (int tx = 0; tx < kernel_extent.x; tx += run) {
+        const int reach_x = phase_x + origin.x + tx * tap_step.x;
+        const int move_x = result_step.x == 1 ? reach_x : reach_x / result_step.x;
+        if (move_x * result_step.x != reach_x) continue;
+        uint valid = ALL_PIXELS;
+        if (!inside || low_x + move_x < 0 || high_x + move_x >= source_extent.x) {
+          valid = 0;
+#pragma unroll
+          for (uint p = 0; p < TILE_PIXELS; ++p) {
+            valid |= ((uint)(sx[p] + move_x) < (uint)source_extent.x &&
+                      (uint)(sy[p] + move_y) < (uint)source_extent.y) ? 1u << p : 0u;
+          }
+          if (valid == 0) continue;
+        }
+        __global const float *f =
+            filter_tile + (size_t)(ty * kernel_extent.x + tx) * inner * filter_step;
+        __global const float *s =
+            source_tile + ((long)move_y * source_extent.x + move_x) * source_channels;
+        if (valid == ALL_PIXELS) {
+          for (uint k = 0; k < steps; ++k) {
+            // A line of each of the next pixels in turn: their runs are too short, side by side,
+            // for a core to see where they lead.
+            keel_fetch(s + from[0] - k + k / 8 * 16 + (k % 8 + TILE_PIXELS) * next_pixel);
+            float16 line[TILE_VECTORS];
+#pragma unroll
+            for (uint j = 0; j < TILE_VECTORS; ++j) line[j] = ((__global const keel_any16 *)f)[j];
+#pragma unroll
+            for (uint p = 0; p < TILE_PIXELS; ++p) {
+              const float16 value = (float16)(s[from[p]]);
+#pragma unroll
+              for (uint j = 0; j < TILE_VECTORS; ++j) sum[p][j] = fma(value, line[j], sum[p][j]);
+            }
+            ++s;
+            f += filter_step;
+          }
+        } else {
+          // At the border: pixels outside read one that is inside, and its bits are cleared. A
+          // product with zero would not do: infinity times zero is NaN.
+          int at[TILE_PIXELS], keep[TILE_PIXELS];
+          int readable = 0;
+#pragma unroll
+          for (uint p = 0; p < TILE_PIXELS; ++p) readable = valid >> p & 1u ? from[p] : readable;
+#pragma unroll
+          for (uint p = 0; p < TILE_PIXELS; ++p) {
+            keep[p] = valid >> p & 1u ? -1 : 0;
+            at[p] = keep[p] ? from[p] : readable;
+          }
+          for (uint k = 0; k < inner; ++k) {
+            float16 line[TILE_VECTORS];
+#pragma unroll
+            for (uint j = 0; j < TILE_VECTORS; ++j) line[j] = ((__global const keel_any16 *)f)[j];
+#pragma unroll
+            for (uint p = 0; p < TILE_PIXELS; ++p) {
+              const float16 value = as_float16((int16)(as_int(s[at[p]])) & (int16)(keep[p]));
+#pragma unroll
+              for (uint j = 0; j < TILE_VECTORS; ++j) sum[p][j] = fma(value, line[j], sum[p][j]);
+            }
+            ++s;
+            f += filter_step;
+          }
+        }
       }
     }
-    return;
-  }
-  // Through memory, so that the loop below stays rolled: one copy of the activations.
-  float16 tile[TILE_PIXELS * TILE_VECTORS];
+
+    const uint first = column - back;
+    __global keel_stored *result_tile = result +
+        ((first_image * result_extent.y + phase_y) * result_extent.x + phase_x) * result_channels +
+        (size_t)group * columns + first;
+    float16 shift[TILE_VECTORS];
 #pragma unroll
-  for (uint p = 0; p < TILE_PIXELS; ++p) {
-#pragma unroll
-    for (uint j = 0; j < TILE_VECTORS; ++j) tile[p * TILE_VECTORS + j] = sum[p][j] + shift[j];
-  }
-  for (uint p = 0; p < used; ++p) {
-#pragma unroll 1
     for (uint j = 0; j < TILE_VECTORS; ++j) {
-      const uint begin = max((int)(back - 16 * j), 0);
-      const uint end = max((int)(columns - first - 16 * j), 0);
-      if (begin >= 16 || end == 0) continue;
-      store_channels(
-          keel_activations(tile[p * TILE_VECTORS + j], activation, parameter),
-          result_tile + to[p] + 16 * j, begin, end);
+      shift[j] = has_bias && first + 16 * j < columns
+          ? load_channels(bias + (size_t)group * columns + first + 16 * j, columns - first - 16 * j)
+          : (float16)(0.0f);
+    }
+    if (used == TILE_PIXELS && back == 0 && first + TILE_CHANNELS <= columns &&
+        activation <= KEEL_RELU) {
+      // A whole tile with a cheap activation goes from the registers to its place.
+      const int16 relu = (int16)(activation == KEEL_RELU ? -1 : 0);
+#pragma unroll
+      for (uint p = 0; p < TILE_PIXELS; ++p) {
+#pragma unroll
+        for (uint j = 0; j < TILE_VECTORS; ++j) {
+          const float16 y = sum[p][j] + shift[j];
+          keel_set(
+              select(y, (float16)(0.0f), (y <= (float16)(0.0f)) & relu),
+              result_tile + to[p] + 16 * j);
+        }
+      }
+      continue;
+    }
+    // Through memory, so that the loop below stays rolled: one copy of the activations.
+    float16 tile[TILE_PIXELS * TILE_VECTORS];
+#pragma unroll
+    for (uint p = 0; p < TILE_PIXELS; ++p) {
+#pragma unroll
+      for (uint j = 0; j < TILE_VECTORS; ++j) tile[p * TILE_VECTORS + j] = sum[p][j] + shift[j];
+    }
+    for (uint p = 0; p < used; ++p) {
+#pragma unroll 1
+      for (uint j = 0; j < TILE_VECTORS; ++j) {
+        const uint begin = max((int)(back - 16 * j), 0);
+        const uint end = max((int)(columns - first - 16 * j), 0);
+        if (begin >= 16 || end == 0) continue;
+        store_channels(
+            keel_activations(tile[p * TILE_VECTORS + j], activation, parameter),
+            result_tile + to[p] + 16 * j, begin, end);
+      }
     }
   }
 }

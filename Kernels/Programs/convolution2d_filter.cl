@@ -12,8 +12,8 @@
 #ifndef TILE_VECTORS
 #define TILE_VECTORS 2
 #endif
-#if TILE_VECTORS != 1 && TILE_VECTORS != 2
-#error "TILE_VECTORS must be 1 or 2"
+#if TILE_VECTORS < 1 || TILE_VECTORS > 3
+#error "TILE_VECTORS must lie between 1 and 3"
 #endif
 #define TILE_COLUMNS (16 * TILE_VECTORS)
 
@@ -63,18 +63,21 @@ static inline float16 load_channels(__global const float *p, const uint used)
 }
 
 // convolution2d_filter_tiles — d[split, (t, k), c] = sum over the pixels q of the split of
-//                              x[q * step + t * tap_step, k] * dy[q, c].
+//                              x[q * step - origin + t * tap_step, k] * dy[q, c].
 //
-// Buffers    x: batch x extent x channels, padded; dy: batch x out_extent x out_channels; partial:
-//            splits x taps x inner x out_channels. In every int2, x is along the width.
+// Buffers    x: batch x extent x channels; dy: batch x out_extent x out_channels; partial: splits x
+//            taps x inner x out_channels. In every int2, x is along the width.
 // Work       axis 0 = tile of TILE_COLUMNS output channels (with group), axis 1 = block of
 //            `block` tiles of rows, axis 2 = split of the batch * out height rows of pixels.
-// Requires   local size 1 x 1 x 1; every tap of every pixel lies in x.
+// Requires   local size 1 x 1 x 1; either every tap of every pixel lies in x, or TILE_ROWS divides
+//            inner: the rows of a tile then belong to one tap, which leaves out pixels beside x.
 // Numerics   one fma per pixel in the order of pixels inside a split.
 // Launched   Sources/KeelOpenCL/OpenCLConvolution2DFilterTiles.swift
 // Checked    Sources/KeelCases/Convolution2DCases.swift
 // Why        `chunk` rows of pixels are run through all tiles of the block before the next chunk:
-//            they stay in the first caches, while the tiles' sums wait in `partial`.
+//            they stay in the first caches, while the tiles' sums wait in `partial`. Where output
+//            channels would leave vectors unfilled the two arrays exchange their parts: dy, padded,
+//            is read at the last tap first and x stands in the vectors.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void convolution2d_filter_tiles(
     __global const float *restrict x,
@@ -90,6 +93,7 @@ void convolution2d_filter_tiles(
     const uint columns,
     const int2 step,
     const int2 tap_step,
+    const int2 origin,
     const uint block,
     const uint chunk)
 {
@@ -103,7 +107,7 @@ void convolution2d_filter_tiles(
   const size_t begin = lines * split / get_global_size(2);
   const size_t end = lines * (split + 1) / get_global_size(2);
   const size_t dy_count = lines * out_extent.x * out_channels;
-  const size_t x_move = (size_t)step.x * channels;
+  const long x_move = (long)step.x * channels;
 
   for (size_t start = begin; start < end; start += chunk) {
     const size_t stop = min(start + chunk, end);
@@ -112,6 +116,13 @@ void convolution2d_filter_tiles(
       if (row >= rows) break;
       const uint used = min((uint)TILE_ROWS, rows - row);
       __global float *sums = partial + (split * rows + row) * out_channels + column;
+      // The pixels of a line that the tile's tap meets, and where it meets the first line.
+      const int first_tap = (int)(row / inner);
+      const int move_x = first_tap % kernel_extent.x * tap_step.x - origin.x;
+      const int move_y = first_tap / kernel_extent.x * tap_step.y - origin.y;
+      const int q_begin = move_x < 0 ? (step.x - 1 - move_x) / step.x : 0;
+      const int q_fit = (extent.x - 1 - move_x) / step.x + 1;
+      const int q_end = extent.x > move_x ? min(out_extent.x, q_fit) : 0;
       int from[TILE_ROWS];
       float16 sum[TILE_ROWS][TILE_VECTORS];
 #pragma unroll
@@ -131,15 +142,20 @@ void convolution2d_filter_tiles(
       }
       for (size_t line = start; line < stop; ++line) {
         const size_t image = line / out_extent.y;
-        const size_t line_in_image = line - image * out_extent.y;
-        __global const float *s = x + (size_t)group * inner +
-            (image * extent.y + line_in_image * step.y) * extent.x * channels;
+        const int line_in_image = (int)(line - image * out_extent.y);
+        const int source_line = line_in_image * step.y + move_y;
+        if (source_line < 0 || source_line >= extent.y) continue;
+        __global const float *s = x + (size_t)group * inner + (long)q_begin * x_move +
+            (((long)image * extent.y + line_in_image * step.y - origin.y) * extent.x - origin.x) *
+            (long)channels;
         const size_t at = line * out_extent.x * out_channels + column;
-        __global const keel_stored *g = dy + at;
+        __global const keel_stored *g = dy + at + (size_t)q_begin * out_channels;
         // A tile wider than the channels reads into the next pixel, but not past the last one.
         const size_t reach = at + (size_t)(out_extent.x - 1) * out_channels + TILE_COLUMNS;
         if (reach <= dy_count) {
-          for (int q = 0; q < out_extent.x; ++q) {
+          for (int q = q_begin; q < q_end; ++q) {
+            // Pixels lie far apart: a core sees too late where the next ones begin.
+            keel_fetch(s + from[0] + 4 * x_move);
             float16 upstream[TILE_VECTORS];
 #pragma unroll
             for (uint j = 0; j < TILE_VECTORS; ++j) upstream[j] = keel_get(g + 16 * j);
@@ -155,7 +171,7 @@ void convolution2d_filter_tiles(
             g += out_channels;
           }
         } else {
-          for (int q = 0; q < out_extent.x; ++q) {
+          for (int q = q_begin; q < q_end; ++q) {
 #pragma unroll
             for (uint j = 0; j < TILE_VECTORS; ++j) {
               const uint left = max((int)(columns - first - 16 * j), 0);
@@ -192,10 +208,11 @@ void convolution2d_filter_tiles(
   }
 }
 
-// d[i] = sum over s of partial[s, i], for 256 elements from `begin` on.
+// d[i] = sum over s of partial[s, i], for 256 elements from `begin` on. With `turned`, the number
+// of input channels, i is (tap from the last, output channel, input channel): to its place.
 static inline void sum_run(
     __global const float *partial, __global float *d, const uint splits,
-    const uint count, const uint begin)
+    const uint count, const uint turned, const uint turned_out, const uint begin)
 {
   const uint end = min(begin + 256u, count);
   for (uint i = begin; i < end; i += 16) {
@@ -211,12 +228,22 @@ static inline void sum_run(
       }
     }
     const float16 total = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-    if (used >= 16) {
+    if (used >= 16 && !turned) {
       vstore16(total, 0, d + i);
-    } else {
-      float v[16];
-      vstore16(total, 0, v);
-      for (uint c = 0; c < used; ++c) d[i + c] = v[c];
+      continue;
+    }
+    float v[16];
+    vstore16(total, 0, v);
+    for (uint c = 0; c < min(used, 16u); ++c) {
+      uint place = i + c;
+      if (turned) {
+        const uint row = place / turned;
+        const uint tap = row / turned_out;
+        // The taps before this one, of the last, are those after it in d.
+        place = count - (tap + 1) * turned * turned_out + (place - row * turned) * turned_out +
+            (row - tap * turned_out);
+      }
+      d[place] = v[c];
     }
   }
 }
@@ -242,7 +269,8 @@ static inline void sum_bias(
 // convolution2d_filter_sum — d[i] = sum over s of partial[s, i], and the same of the bias.
 //
 // Buffers    partial: splits x count; d: count; bias_partial: bias_splits x bias_count or NULL; db:
-//            bias_count or NULL.
+//            bias_count or NULL. With `turned`, the number of input channels, partial is splits x
+//            taps from the last x turned_out x turned; otherwise 0.
 // Work       axis 0 = run of 256 elements: those of d, then those of db.
 // Requires   local size 1; splits > 0.
 // Numerics   four sums of every fourth split, then (0 + 1) + (2 + 3): a fixed tree. Of the bias one
@@ -257,6 +285,8 @@ void convolution2d_filter_sum(
     __global float *restrict d,
     const uint splits,
     const uint count,
+    const uint turned,
+    const uint turned_out,
     __global const float *restrict bias_partial,
     __global float *restrict db,
     const uint bias_splits,
@@ -265,7 +295,7 @@ void convolution2d_filter_sum(
   const uint run = get_global_id(0);
   const uint runs = (count + 255) / 256;
   if (run < runs) {
-    sum_run(partial, d, splits, count, run * 256);
+    sum_run(partial, d, splits, count, turned, turned_out, run * 256);
   } else {
     sum_bias(bias_partial, db, bias_splits, bias_count, (run - runs) * 256);
   }

@@ -172,6 +172,13 @@ static inline void keel_put(const floats v, __global float *p, const bool past)
 #define keel_put(v, p, past) ((void)(past), keel_store_aligned(v, p))
 #endif
 
+// Calls the line at p, which may lie anywhere, into the caches of a processor core.
+#if defined(__x86_64__) || defined(__aarch64__)
+#define keel_fetch(p) __builtin_prefetch((const void *)(size_t)(p))
+#else
+#define keel_fetch(p) ((void)(p))
+#endif
+
 // The activation of a vector, as keel_activation of each element.
 static inline floats keel_activations(const floats x, const uint kind, const float parameter)
 {

@@ -95,6 +95,18 @@ enum Convolution2DCases {
     Form("channels8_48_stride2", batch: 1, 9, 15, 8, to: 48, stride: (2, 2), .same, .relu),
     Form("channels12_40_stride2", batch: 1, 9, 11, 12, to: 40, stride: (2, 2), .same),
     Form("channels48_12", batch: 1, 9, 11, 48, to: 12, .same),
+    // All taps in one product: one tile of them and two, halves of images, narrow images.
+    Form("channels24_20", batch: 3, 7, 5, 24, to: 20, .same, .tanh),
+    Form("channels20_8_parts", batch: 1, 19, 9, 20, to: 8, .same, .relu),
+    Form(
+      "channels20_6_padding", batch: 2, 6, 7, 20, to: 6,
+      .explicit(top: 3, left: 0, bottom: 2, right: 1)),
+    Form("channels20_6_kernel5x2", batch: 1, 9, 6, 20, to: 6, kernel: (5, 2)),
+    Form("channels20_6_width1", batch: 2, 5, 1, 20, to: 6, .same),
+    Form("channels32_1", batch: 1, 6, 7, 32, to: 1, .same),
+    Form("channels20_6_dilation2", batch: 2, 8, 7, 20, to: 6, dilation: (2, 2), .same),
+    // Several tiles to a work-item.
+    Form("channels12_40_runs", batch: 8, 17, 15, 12, to: 40, stride: (2, 2), .same),
     Form("channels64_48_valid", batch: 1, 8, 17, 64, to: 48, .valid),
     Form("channels64_64_winograd", 18, 22, 64, to: 64, .same, .relu),
     Form("channels3_16_batch5", batch: 5, 8, 8, 3, to: 16, .same, .relu),

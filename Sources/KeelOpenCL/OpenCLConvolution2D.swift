@@ -16,7 +16,8 @@ package enum Convolution2DPlan: Hashable, Sendable {
   /// 3 x 3 taps with single steps and enough channels: fewer products
   /// (`convolution2d_winograd.cl`).
   case winograd(Convolution2DWinogradPlan)
-  /// Register tiles for CPU-class devices (`convolution2d.cl`, `convolution2d_filter.cl`).
+  /// Register tiles for CPU-class devices (`convolution2d.cl`, `convolution2d_filter.cl`; few
+  /// channels of the result: `convolution2d_spread.cl`).
   case tiles
   /// Local-memory tiles for GPUs (`convolution2d_local.cl`, `convolution2d_filter_local.cl`).
   case local
@@ -270,6 +271,15 @@ extension OpenCLBackend {
     case .winograd(let plan):
       try convolution2DWinograd(source, filter, gather, plan, extents, epilogue, into: result)
     case .tiles:
+      if let spread = Convolution2DSpread(gather) {
+        explain(
+          "convolution2d, few channels: all taps in one product, estimated at "
+            + "\(spread.share.fixed(2)) of one tap at a time")
+        return try narrowing(result) { (result) throws(DeviceError) in
+          try convolution2DSpread(
+            try widened(source), try widened(filter), gather, spread, epilogue, into: result)
+        }
+      }
       try convolution2DTiles(
         try widened(source), try widened(filter), gather, epilogue, into: result)
     case .local:

@@ -9,20 +9,29 @@ private struct Convolution2DTiles {
   let packsFilter: Bool
   /// Whether neighbouring work-items are neighbouring pixels, not neighbouring channels.
   let pixelsFirst: Bool
+  /// Tiles that a work-item computes one after the other.
+  let run: Int
 
   var channels: Int { 16 * vectors }
   var options: [String] { ["TILE_PIXELS=\(Self.pixels)", "TILE_VECTORS=\(vectors)"] }
 
-  init(_ gather: Convolution2DGather) {
+  init(_ gather: Convolution2DGather, computeUnits: Int) {
     vectors = MatmulTiles.vectors(columns: gather.columns)
     // In place, a tile must fit in the channels, and they must be neighbours; a filter whose rows
     // are far apart is worth a copy. Measured in docs/benchmarks.md.
     packsFilter =
-      gather.columns < 16 * vectors || gather.filterColumnStep != 1
-      || gather.columns >= 256 && gather.taps * gather.inner >= 256
+      gather.columns < 16 * vectors || gather.filterColumnStep != 1 || gather.isTurned
+      || gather.columns >= 128 && gather.taps * gather.inner >= 256
     // A filter beyond the second cache is read once per row of tiles, not once per tile.
     let filterBytes = 4 * gather.taps * gather.inner * gather.columns * gather.groups
     pixelsFirst = filterBytes > 1 << 20
+    // The start of a work-item takes as long as 250 steps of sixteen sums: short tiles share one,
+    // while there are enough for all cores.
+    let steps = max(1, gather.taps * gather.inner * vectors * Self.pixels / gather.phases)
+    let tiles =
+      ceilDivide(gather.columns, 16 * vectors) * gather.groups
+      * ceilDivide(gather.phasePixels, Self.pixels) * gather.phases
+    run = max(1, min(8, (1 << 14) / steps, tiles / (16 * computeUnits)))
   }
 }
 
@@ -31,12 +40,9 @@ extension OpenCLBackend {
     _ source: NDArray, _ filter: NDArray, _ gather: Convolution2DGather, _ epilogue: Epilogue,
     into result: NDArray
   ) throws(DeviceError) {
-    let plan = Convolution2DTiles(gather)
+    let plan = Convolution2DTiles(gather, computeUnits: limits.computeUnits)
     let panels = ceilDivide(gather.columns, plan.channels)
     let panelCount = gather.taps * gather.inner * plan.channels
-    // With single steps, the input gradient is the convolution with the filter turned round: its
-    // taps then run the way memory does.
-    let turns = gather.tapStep.x < 0 && gather.resultStep == Convolution2DGather.single
     var operand = filter
     if plan.packsFilter {
       operand = try scratch(max(1, gather.groups * panels * panelCount))
@@ -45,17 +51,12 @@ extension OpenCLBackend {
         grid: .tiles(panels, gather.groups, gather.taps), filter, operand,
         UInt32(gather.inner), UInt32(gather.columns), UInt32(plan.channels),
         UInt32(gather.filterTapStep), UInt32(gather.filterInnerStep),
-        UInt32(gather.filterColumnStep), UInt32(gather.filterGroupStep), UInt32(turns ? 1 : 0))
+        UInt32(gather.filterColumnStep), UInt32(gather.filterGroupStep),
+        UInt32(gather.isTurned ? 1 : 0))
     }
-    let lastTap = gather.kernelExtent &- 1
-    let tapStep = turns ? .zero &- gather.tapStep : gather.tapStep
-    let origin = turns ? gather.origin &+ gather.tapStep &* lastTap : gather.origin
     let channelTiles = panels * gather.groups
     let pixelTiles = ceilDivide(gather.phasePixels, Convolution2DTiles.pixels)
-    let grid =
-      plan.pixelsFirst
-      ? Grid.tiles(pixelTiles, channelTiles, gather.phases)
-      : Grid.tiles(channelTiles, pixelTiles, gather.phases)
+    let grid = Grid.tiles(ceilDivide(channelTiles * pixelTiles, plan.run), gather.phases)
     try launch(
       "convolution2d_tiles", from: .convolution2D,
       options: plan.options + result.dtype.halfOptions, grid: grid,
@@ -63,10 +64,13 @@ extension OpenCLBackend {
       UInt32(gather.batch), gather.sourceExtent, UInt32(gather.sourceChannels),
       gather.resultExtent, UInt32(gather.resultChannels), gather.kernelExtent,
       UInt32(gather.inner), UInt32(gather.columns), gather.sourceStep, gather.resultStep,
-      tapStep, origin, UInt32(plan.packsFilter ? plan.channels : gather.resultChannels),
+      gather.steps, gather.forwardOrigin,
+      UInt32(plan.packsFilter ? plan.channels : gather.resultChannels),
       UInt64(plan.packsFilter ? panelCount : plan.channels),
       UInt64(plan.packsFilter ? panels * panelCount : gather.columns),
       UInt32(plan.packsFilter ? 1 : 0), UInt32(plan.pixelsFirst ? 1 : 0),
+      UInt32(plan.pixelsFirst ? pixelTiles : channelTiles), UInt32(channelTiles * pixelTiles),
+      UInt32(plan.run),
       EpilogueArguments(epilogue))
   }
 }
