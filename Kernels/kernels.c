@@ -57,6 +57,9 @@ static const char one_hot[] = {
 static const char matmul[] = {
 #embed "Programs/matmul.cl"
 };
+static const char matmul_pack[] = {
+#embed "Programs/matmul_pack.cl"
+};
 static const char matmul_local[] = {
 #embed "Programs/matmul_local.cl"
 };
@@ -171,6 +174,7 @@ static const KeelKernelProgram programs[] = {
     PROGRAM(gather),
     PROGRAM(one_hot),
     PROGRAM(matmul),
+    PROGRAM(matmul_pack),
     PROGRAM(matmul_local),
     PROGRAM(convolution2d),
     PROGRAM(convolution2d_filter),

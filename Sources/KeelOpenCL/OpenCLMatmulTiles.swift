@@ -118,11 +118,11 @@ extension OpenCLBackend {
     let left = try operand(
       a, lines: geometry.rows, inner: geometry.inner, isTransposed: geometry.transposeLeft,
       matrices: geometry.leftBatchStride == 0 ? 1 : geometry.batch,
-      batchStride: geometry.leftBatchStride, width: plan.rows, packs: plan.packsLeft, plan)
+      batchStride: geometry.leftBatchStride, width: plan.rows, packs: plan.packsLeft)
     let right = try operand(
       b, lines: geometry.columns, inner: geometry.inner, isTransposed: !geometry.transposeRight,
       matrices: geometry.rightBatchStride == 0 ? 1 : geometry.batch,
-      batchStride: geometry.rightBatchStride, width: plan.columns, packs: plan.packsRight, plan)
+      batchStride: geometry.rightBatchStride, width: plan.columns, packs: plan.packsRight)
     let isWhole = plan.splits == 1
     let area = geometry.rows * geometry.columns
     let sums = isWhole ? result.array : try scratch(geometry.batch * plan.splits * area)
@@ -133,7 +133,7 @@ extension OpenCLBackend {
       plan.columnsFirst ? columnTiles : rowTiles, plan.columnsFirst ? rowTiles : columnTiles,
       geometry.batch * plan.splits)
     try launch(
-      "matmul_tiles", from: .matmul, options: plan.options, grid: grid,
+      "matmul_tiles", from: .matmul, options: plan.options + ahead(geometry, plan), grid: grid,
       left.array, right.array, epilogue.bias, sums, columnSums,
       UInt32(geometry.rows), UInt32(geometry.inner), UInt32(geometry.columns),
       UInt32(left.lineStep), UInt32(left.innerStep), UInt64(left.panelStep),
@@ -150,11 +150,21 @@ extension OpenCLBackend {
       UInt32(result.accumulates ? 1 : 0), EpilogueArguments(epilogue))
   }
 
+  /// What a product fetches ahead: the next tile of a long left operand that is read once, row by
+  /// row, or later steps of one that is stored transposed. Measured in docs/benchmarks.md.
+  private func ahead(_ geometry: MatmulGeometry, _ plan: MatmulTiles) -> [String] {
+    guard !plan.packsLeft, plan.columnsFirst, geometry.batch == 1,
+      geometry.rows * geometry.inner > 1 << 18
+    else { return [] }
+    if geometry.transposeLeft { return geometry.inner >= 1024 ? ["TILE_AHEAD=16"] : [] }
+    return plan.splits == 1 ? ["TILE_AHEAD=1"] : []
+  }
+
   /// An operand of `lines` x inner (inner x lines where transposed), packed into panels of `width`
   /// lines if the plan says so.
   private func operand(
     _ array: NDArray, lines: Int, inner: Int, isTransposed: Bool, matrices: Int,
-    batchStride: Int, width: Int, packs: Bool, _ plan: MatmulTiles
+    batchStride: Int, width: Int, packs: Bool
   ) throws(DeviceError) -> TileOperand {
     let lineStep = isTransposed ? 1 : inner
     let innerStep = isTransposed ? lines : 1
@@ -168,7 +178,7 @@ extension OpenCLBackend {
     let packed = try scratch(max(1, matrices * panels * panelCount))
     if inner > 0 {
       try launch(
-        "matmul_pack", from: .matmul, options: plan.options + array.dtype.halfOptions,
+        "matmul_pack", source: .named("matmul_pack"), options: array.dtype.halfOptions,
         grid: .tiles(panels, matrices),
         array, packed, UInt32(lines), UInt32(inner), UInt32(lineStep), UInt32(innerStep),
         UInt32(width), UInt64(batchStride))

@@ -69,10 +69,8 @@ extension OpenCLBackend {
     let panels = ceilDivide(lines, width)
     let packed = try scratch(max(1, matrices * panels * inner * width))
     if inner == 0 { return packed }
-    // The options of most products, whose program then serves here too.
-    let options = MatmulTiles(rows: 8, vectors: 2, packsLeft: false, packsRight: true).options
     try launch(
-      "matmul_pack", from: .matmul, options: options, grid: .tiles(panels, matrices), array,
+      "matmul_pack", source: .named("matmul_pack"), grid: .tiles(panels, matrices), array,
       packed, UInt32(lines), UInt32(inner), UInt32(lineStep), UInt32(innerStep), UInt32(width),
       UInt64(batchStep))
     return packed

@@ -66,6 +66,29 @@ extension BothClassesTests {
       }
     }
 
+    /// Long left operands are fetched ahead where neighbouring tiles share them, which changes no bit.
+    @Test(arguments: [
+      MatmulGeometry(rows: 4101, inner: 72, columns: 20),
+      MatmulGeometry(rows: 136, inner: 2050, columns: 20, transposeLeft: true),
+    ])
+    func fetchingAheadChangesNoBit(geometry g: MatmulGeometry) throws {
+      try TestDevice.bothClasses { backend in
+        let a = try backend.array(numbers(g.rows * g.inner, seed: 1), shape: [g.rows, g.inner])
+        let b = try backend.array(
+          numbers(g.inner * g.columns, seed: 2), shape: [g.inner, g.columns])
+        func run(columnsFirst: Bool) throws -> [UInt32] {
+          let c = try backend.allocate([g.rows, g.columns], .float32)
+          let plan = MatmulTiles(
+            rows: 8, vectors: 2, packsLeft: false, packsRight: false,
+            parts: g.transposeLeft ? 3 : 1,
+            columnsFirst: columnsFirst)
+          try backend.matmul(a, b, g, .none, into: c, by: .tiles(plan))
+          return try backend.floats(c).map(\.bitPattern)
+        }
+        #expect(try run(columnsFirst: true) == run(columnsFirst: false))
+      }
+    }
+
     @Test func thePlanFollowsTheExtents() {
       func plan(_ rows: Int, _ inner: Int, _ columns: Int, transposeLeft: Bool) -> MatmulTiles {
         MatmulTiles(
