@@ -40,7 +40,8 @@ struct Convolution2DSpread {
     partRows = ceilDivide(height, parts)
     let tile = 16 * MatmulTiles.vectors(columns: gather.columns)
     let direct = gather.taps * gather.inner * ceilDivide(gather.columns, tile) * (tile / 16)
-    let product = gather.inner * panels * vectors * (partRows + Int(kernel.y) - 1)
+    let twice = parts > 1 ? Int(kernel.y) - 1 : 0
+    let product = gather.inner * panels * vectors * (partRows + twice)
     let sums = 3 * gather.taps * ceilDivide(gather.columns, 16) * partRows
     share = Double(product + sums) / Double(direct * partRows)
     // The rows that wait must fit in half of a second cache.
