@@ -32,6 +32,7 @@ for program in *.cl; do
     done
   fi
   grep -q keel_tile_multiply "$program" || continue
+  compile "$program" -fsyntax-only -target spir64 -DLEFT_INWARDS=0 -DRIGHT_INWARDS=1 || failed=1
   compile "$program" -fsyntax-only -target spir64 -DKEEL_PRODUCT=2 || failed=1
   compile "$program" -fsyntax-only -target nvptx64 -DKEEL_PRODUCT=1 || failed=1
 done

@@ -70,14 +70,18 @@ trap 'rm -rf "$scratch"' EXIT
 
 arguments=()
 for one in "${cases[@]}"; do arguments+=(--case "$one"); done
-# Both classes, and the GPU's with the tensor cores' instructions played by the work-items.
-for class in cpu gpu tensor; do
+# Both classes, the GPU's with the tiles of two makers, and with the tensor cores' instructions
+# played by the work-items.
+for class in cpu gpu nvidia amd tensor; do
   status=0
   kernels=("KEEL_DEVICE_CLASS=$class")
   run=("${arguments[@]}")
   if [ "$class" = tensor ]; then
     kernels=(KEEL_DEVICE_CLASS=gpu KEEL_TENSOR_CORES=played)
     run=(--case matmul/nt_33x17x65 --case convolution2d/kernel3x3_relu)
+  fi
+  if [ "$class" = nvidia ] || [ "$class" = amd ]; then
+    run=(--case matmul/tn_130x70x100 --case convolution2d/channels8_48_stride2)
   fi
   # A cache of its own: what the simulator compiles is of no use to a device. Buffers of exactly the
   # bytes of their arrays: in the pool's size classes an access one element beyond stays inside.

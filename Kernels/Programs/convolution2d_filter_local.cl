@@ -2,8 +2,16 @@
 //
 // Rows are (tap, input channel), columns are output channels, and the inner axis runs over the
 // pixels of the batch. Images are NHWC, filters HWIO.
-#define X_LOADS (TILE_ROWS * TILE_INNER / GROUP)
-#define DY_LOADS (TILE_COLUMNS * TILE_INNER / GROUP)
+
+// Where a channel of pixel (y, x) lies, or -1 outside of the images and channels.
+static inline long x_place(
+    const int image, const int y, const int x, const int channel, const int2 extent,
+    const uint channels)
+{
+  const bool inside = image >= 0 && channel >= 0 && y >= 0 && x >= 0 && y < extent.y &&
+      x < extent.x;
+  return inside ? (((long)image * extent.y + y) * extent.x + x) * channels + channel : -1;
+}
 
 // convolution2d_filter_local_tiles — d[split, (t, k), c] = sum over the pixels q of the split of
 //                                    x[q * step + origin + t * tap_step, k] * dy[q, c].
@@ -11,12 +19,15 @@
 // Buffers    x: batch x extent x channels; dy: batch x out_extent x out_channels; partial: splits x
 //            taps x inner x out_channels. In every int2, x is along the width.
 // Work       axis 0 = tile of output channels (with group), axis 1 = tile of rows, axis 2 = split.
-// Requires   local size GROUP x 1 x 1; the number of pixels fits an int.
-// Numerics   one fma per pixel in the order of pixels inside a split; x is 0 outside.
+// Requires   local size GROUP x 1 x 1; the number of pixels fits an int; `quads` names the arrays
+//            whose channels, in all and of a group, are multiples of four.
+// Numerics   one fma per pixel in the order of pixels inside a split; x is 0 outside: the tiles do
+//            not change a bit.
 // Launched   Sources/KeelOpenCL/OpenCLConvolution2DLocal.swift
 // Checked    Sources/KeelCases/Convolution2DCases.swift
 // Why        a filter is small and pixels are many: splits of the pixels fill the GPU, and their
-//            partial sums are added in a fixed order afterwards.
+//            partial sums are added in a fixed order afterwards. Tiles and tables are there twice:
+//            one barrier a step. Elsewhere as matmul_local_tiles.
 __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 void convolution2d_filter_local_tiles(
     __global const float *restrict x,
@@ -33,13 +44,16 @@ void convolution2d_filter_local_tiles(
     const int2 step,
     const int2 tap_step,
     const int2 origin,
-    const uint splits)
+    const uint splits,
+    const uint quads)
 {
-  __local float x_tile[TILE_INNER][TILE_ROWS + TILE_MARGIN];
-  __local float dy_tile[TILE_INNER][TILE_COLUMNS + TILE_MARGIN];
+  __local float x_tiles[2 * TILE_INNER * TILE_ROWS] __attribute__((aligned(16)));
+  __local float dy_tiles[2 * TILE_INNER * TILE_COLUMNS] __attribute__((aligned(16)));
   TILE_EXCHANGE(exchange)
-  // Of each pixel of the next tiles: its image (-1 beyond the last), and the first tap's place.
-  __local int pixel_image[TILE_INNER], pixel_y[TILE_INNER], pixel_x[TILE_INNER];
+  // Of each row: the tap's place and the channel, -1 beyond the last.
+  __local int row_y[TILE_ROWS], row_x[TILE_ROWS], row_channel[TILE_ROWS];
+  // Of each pixel of a tile: its image (-1 beyond the last), and the first tap's place.
+  __local int pixel_images[2 * TILE_INNER], pixels_y[2 * TILE_INNER], pixels_x[2 * TILE_INNER];
 
   const uint lane = get_local_id(0);
   const uint panels = (columns + TILE_COLUMNS - 1) / TILE_COLUMNS;
@@ -50,81 +64,107 @@ void convolution2d_filter_local_tiles(
   const uint split = get_group_id(2);
   const uint area = (uint)(out_extent.x * out_extent.y);
   const uint pixels = batch * area;
-  // Splits are whole tiles along the pixels.
-  const uint tiles = (pixels + TILE_INNER - 1) / TILE_INNER;
-  const uint begin = (uint)((ulong)tiles * split / splits) * TILE_INNER;
-  const uint end = min((uint)((ulong)tiles * (split + 1) / splits) * TILE_INNER, pixels);
-  // TILE_ROWS divides GROUP: a lane loads one row, so one tap and channel.
-  const uint own_row = row + lane % TILE_ROWS;
-  const int own_tap = (int)(own_row / inner);
-  const int own_y = own_tap / kernel_extent.x * tap_step.y;
-  const int own_x = own_tap % kernel_extent.x * tap_step.x;
-  __global const float *own_channel = x + (size_t)group * inner + own_row % inner;
+  const uint parts = (pixels + SPLIT_STEP - 1) / SPLIT_STEP;
+  const uint begin = (uint)((ulong)parts * split / splits) * SPLIT_STEP;
+  const uint end = min((uint)((ulong)parts * (split + 1) / splits) * SPLIT_STEP, pixels);
+  __global const float *x_group = x + (size_t)group * inner;
   __global const float *dy_group = dy + (size_t)group * columns;
 
-  float x_next[X_LOADS], dy_next[DY_LOADS];
+  for (uint r = lane; r < TILE_ROWS; r += GROUP) {
+    const int tap = (int)((row + r) / inner);
+    row_y[r] = tap / kernel_extent.x * tap_step.y;
+    row_x[r] = tap % kernel_extent.x * tap_step.x;
+    row_channel[r] = row + r < rows ? (int)((row + r) % inner) : -1;
+  }
+  float4 x_next[QUAD_ROUNDS(TILE_ROWS)], dy_next[QUAD_ROUNDS(TILE_COLUMNS)];
   float sum[ITEM_ROWS][ITEM_COLUMNS];
   #pragma unroll
   for (uint i = 0; i < ITEM_ROWS; ++i) {
     #pragma unroll
     for (uint j = 0; j < ITEM_COLUMNS; ++j) sum[i][j] = 0.0f;
   }
-  for (uint start = begin; start < end + TILE_INNER; start += TILE_INNER) {
-    // The first round only loads, the last one only multiplies.
-    if (start > begin) {
+  // Round r fills the table of tile r, loads tile r - 1 and multiplies tile r - 2.
+  uint turn = 0;
+  for (uint start = begin; start < end + 2 * TILE_INNER; start += TILE_INNER) {
+    // Pixels of the tile that is loaded, as far as there is one.
+    const int left = start > begin ? (int)end - (int)(start - TILE_INNER) : 0;
+    __local const int *pixel_image = pixel_images + (turn ^ 1) * TILE_INNER;
+    __local const int *pixel_y = pixels_y + (turn ^ 1) * TILE_INNER;
+    __local const int *pixel_x = pixels_x + (turn ^ 1) * TILE_INNER;
+    if (left > 0) {
       #pragma unroll
-      for (uint t = 0; t < X_LOADS; ++t) {
-        const uint i = t * GROUP + lane;
-        x_tile[i / TILE_ROWS][i % TILE_ROWS] = x_next[t];
+      for (uint t = 0; t < QUAD_ROUNDS(TILE_ROWS); ++t) {
+        if (!HAS_QUAD(t * GROUP + lane, TILE_ROWS)) continue;
+        const uint2 at = quad_place(t * GROUP + lane, TILE_ROWS, 0);
+        const int image = pixel_image[at.y];
+        const int h = pixel_y[at.y], w = pixel_x[at.y];
+        if (quads & LEFT_QUADS) {
+          const long from = x_place(
+              image, h + row_y[at.x], w + row_x[at.x], row_channel[at.x], extent, channels);
+          x_next[t] = from >= 0 ? *(__global const float4 *)(x_group + from) : (float4)(0.0f);
+        } else {
+          float quad[4];
+          #pragma unroll
+          for (uint e = 0; e < 4; ++e) {
+            const long from = x_place(
+                image, h + row_y[at.x + e], w + row_x[at.x + e], row_channel[at.x + e], extent,
+                channels);
+            quad[e] = from >= 0 ? x_group[from] : 0.0f;
+          }
+          x_next[t] = (float4)(quad[0], quad[1], quad[2], quad[3]);
+        }
       }
       #pragma unroll
-      for (uint t = 0; t < DY_LOADS; ++t) {
-        const uint i = t * GROUP + lane;
-        dy_tile[i / TILE_COLUMNS][i % TILE_COLUMNS] = dy_next[t];
+      for (uint t = 0; t < QUAD_ROUNDS(TILE_COLUMNS); ++t) {
+        if (!HAS_QUAD(t * GROUP + lane, TILE_COLUMNS)) continue;
+        const uint2 at = quad_place(t * GROUP + lane, TILE_COLUMNS, 0);
+        dy_next[t] = keel_quad(
+            dy_group + (size_t)(start - TILE_INNER + at.y) * out_channels + column + at.x,
+            (int)(columns - column - at.x), left - (int)at.y, 0, quads & RIGHT_QUADS);
+      }
+    }
+    if (start > begin + TILE_INNER) {
+      keel_tile_multiply(
+          x_tiles + turn * TILE_INNER * TILE_ROWS, dy_tiles + turn * TILE_INNER * TILE_COLUMNS,
+          sum, lane TILE_EXCHANGE_OF(exchange));
+    }
+    if (left > 0) {
+      #pragma unroll
+      for (uint t = 0; t < QUAD_ROUNDS(TILE_ROWS); ++t) {
+        if (!HAS_QUAD(t * GROUP + lane, TILE_ROWS)) continue;
+        keel_put_quad(
+            x_tiles + (turn ^ 1) * TILE_INNER * TILE_ROWS, x_next[t],
+            quad_place(t * GROUP + lane, TILE_ROWS, 0), TILE_ROWS, 0);
+      }
+      #pragma unroll
+      for (uint t = 0; t < QUAD_ROUNDS(TILE_COLUMNS); ++t) {
+        if (!HAS_QUAD(t * GROUP + lane, TILE_COLUMNS)) continue;
+        keel_put_quad(
+            dy_tiles + (turn ^ 1) * TILE_INNER * TILE_COLUMNS, dy_next[t],
+            quad_place(t * GROUP + lane, TILE_COLUMNS, 0), TILE_COLUMNS, 0);
       }
     }
     if (lane < TILE_INNER) {
-      const uint q = start + lane;
+      const uint q = start + lane, at = turn * TILE_INNER + lane;
       const int in_image = (int)(q % area);
-      pixel_image[lane] = q < end ? (int)(q / area) : -1;
-      pixel_y[lane] = in_image / out_extent.x * step.y + origin.y;
-      pixel_x[lane] = in_image % out_extent.x * step.x + origin.x;
+      pixel_images[at] = q < end ? (int)(q / area) : -1;
+      pixels_y[at] = in_image / out_extent.x * step.y + origin.y;
+      pixels_x[at] = in_image % out_extent.x * step.x + origin.x;
     }
-    barrier(CLK_LOCAL_MEM_FENCE);  // both tiles and the tables of the next ones are whole
-    #pragma unroll
-    for (uint t = 0; t < X_LOADS; ++t) {
-      const uint k = (t * GROUP + lane) / TILE_ROWS;
-      const int h = pixel_y[k] + own_y;
-      const int w = pixel_x[k] + own_x;
-      const bool inside = pixel_image[k] >= 0 && own_row < rows && h >= 0 && w >= 0 &&
-          h < extent.y && w < extent.x;
-      x_next[t] = inside
-          ? own_channel[(((size_t)pixel_image[k] * extent.y + h) * extent.x + w) * channels]
-          : 0.0f;
-    }
-    #pragma unroll
-    for (uint t = 0; t < DY_LOADS; ++t) {
-      const uint i = t * GROUP + lane;
-      const uint q = start + i / TILE_COLUMNS;
-      const uint s = column + i % TILE_COLUMNS;
-      dy_next[t] = q < end && s < columns ? dy_group[(size_t)q * out_channels + s] : 0.0f;
-    }
-    if (start > begin) {
-      keel_tile_multiply(x_tile, dy_tile, sum, lane TILE_EXCHANGE_OF(exchange));
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);  // everyone is done with both tiles and the tables
+    barrier(CLK_LOCAL_MEM_FENCE);  // a table and a tile are whole, everyone is done with the others
+    turn ^= 1;
   }
 
   #pragma unroll
   for (uint i = 0; i < ITEM_ROWS; ++i) {
     const uint r = row + tile_row(i, lane);
+    if (r >= rows) continue;
     #pragma unroll
-    for (uint j = 0; j < ITEM_COLUMNS; ++j) {
+    for (uint j = 0; j < ITEM_COLUMNS; j += RUN) {
       const uint s = column + tile_column(j, lane);
-      if (r < rows && s < columns) {
-        partial[((size_t)split * rows + r) * out_channels + (size_t)group * columns + s] =
-            sum[i][j];
-      }
+      keel_store_run(
+          partial + ((size_t)split * rows + r) * out_channels + (size_t)group * columns + s,
+          &sum[i][j], (int)columns - (int)s, quads & RESULT_QUADS);
     }
   }
 }

@@ -1,30 +1,25 @@
 // Matrix product for GPUs: tiles in local memory, a block of sums in each work-item's registers.
 //
 // CPU-class devices take matmul.cl: a driver that runs work-groups as loops pays for each barrier.
-#define A_LOADS (TILE_ROWS * TILE_INNER / GROUP)
-#define B_LOADS (TILE_COLUMNS * TILE_INNER / GROUP)
-
-// Where load `t` of a lane lies in a tile: along the axis whose elements are neighbours in memory.
-static inline uint2 place(const uint t, const uint lane, const uint width, const uint along_inner)
-{
-  const uint i = t * GROUP + lane;
-  return along_inner ? (uint2)(i / TILE_INNER, i % TILE_INNER) : (uint2)(i % width, i / width);
-}
 
 // matmul_local_tiles — c[r, s] = activation(sum over k of a[r, k] * b[k, s] + bias[s]).
 //
-// Buffers    a: (r, k) at r * a_row_step + k * a_inner_step; b: (k, s) at k * b_inner_step + s *
-//            b_column_step; matrices of a batch a_batch_step, b_batch_step and c_batch_step apart,
-//            splits c_split_step; bias: columns, read if has_bias.
+// Buffers    a: (r, k) at r * a_step + k if LEFT_INWARDS, else r + k * a_step; b: (k, s) at
+//            k * b_step + s, if RIGHT_INWARDS k + s * b_step; matrices of a batch a_batch_step,
+//            b_batch_step and c_batch_step apart, splits c_split_step; bias: columns, read if
+//            has_bias.
 // Work       axis 0 = tile of columns, axis 1 = tile of rows, axis 2 = batch * splits + split.
-// Requires   local size GROUP x 1 x 1; with several splits no bias, no activation and no
-//            `accumulates`, which adds to c.
+// Requires   local size GROUP x 1 x 1; `quads` names the arrays whose lines and matrices all begin
+//            at multiples of four elements, and hold whole quads; with several splits no bias, no
+//            activation and no `accumulates`, which adds to c.
 // Numerics   one fma per step in the order of k inside a split, then one addition of the bias or
-//            of c.
+//            of c: the tiles do not change a bit.
 // Launched   Sources/KeelOpenCL/OpenCLMatmulLocal.swift
 // Checked    Sources/KeelCases/MatmulCases.swift
-// Why        each element loaded from memory serves a whole tile; the next tile is on its way in
-//            registers while this one is multiplied. Splits fill a GPU when the result is small.
+// Why        each element loaded from memory serves a whole tile, and comes in 16 bytes where it
+//            can; the next tile is on its way in registers while this one is multiplied, and goes
+//            to the other tiles in local memory: one barrier a step. Splits fill a GPU when the
+//            result is small.
 __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 void matmul_local_tiles(
     __global const float *restrict a,
@@ -34,91 +29,127 @@ void matmul_local_tiles(
     const uint rows,
     const uint inner,
     const uint columns,
-    const uint a_row_step,
-    const uint a_inner_step,
+    const uint a_step,
     const ulong a_batch_step,
-    const uint b_inner_step,
-    const uint b_column_step,
+    const uint b_step,
     const ulong b_batch_step,
     const ulong c_batch_step,
     const ulong c_split_step,
     const uint splits,
     const uint accumulates,
+    const uint quads,
     const uint has_bias,
     const uint activation,
     const float parameter)
 {
-  __local float a_tile[TILE_INNER][TILE_ROWS + TILE_MARGIN];
-  __local float b_tile[TILE_INNER][TILE_COLUMNS + TILE_MARGIN];
+  __local float a_tiles[2 * TILE_INNER * TILE_ROWS] __attribute__((aligned(16)));
+  __local float b_tiles[2 * TILE_INNER * TILE_COLUMNS] __attribute__((aligned(16)));
   TILE_EXCHANGE(exchange)
   const uint lane = get_local_id(0);
   const uint row = get_group_id(1) * TILE_ROWS;
   const uint column = get_group_id(0) * TILE_COLUMNS;
   const size_t item = get_group_id(2) / splits;
   const uint split = get_group_id(2) % splits;
-  // Splits are whole tiles along the inner axis.
-  const uint tiles = (inner + TILE_INNER - 1) / TILE_INNER;
-  const uint begin = (uint)((ulong)tiles * split / splits) * TILE_INNER;
-  const uint end = min((uint)((ulong)tiles * (split + 1) / splits) * TILE_INNER, inner);
-  __global const float *a_matrix = a + item * a_batch_step;
-  __global const float *b_matrix = b + item * b_batch_step;
+  const uint parts = (inner + SPLIT_STEP - 1) / SPLIT_STEP;
+  const uint begin = (uint)((ulong)parts * split / splits) * SPLIT_STEP;
+  const uint end = min((uint)((ulong)parts * (split + 1) / splits) * SPLIT_STEP, inner);
+  // A lane's first quad of each tile, and how far its others are from it.
+  const uint2 a_at = quad_place(lane, TILE_ROWS, LEFT_INWARDS);
+  const uint2 b_at = quad_place(lane, TILE_COLUMNS, RIGHT_INWARDS);
+  const uint2 a_stride = quad_stride(TILE_ROWS, LEFT_INWARDS);
+  const uint2 b_stride = quad_stride(TILE_COLUMNS, RIGHT_INWARDS);
+  const size_t a_row_step = LEFT_INWARDS ? a_step : 1, a_inner_step = LEFT_INWARDS ? 1 : a_step;
+  const size_t b_inner_step = RIGHT_INWARDS ? 1 : b_step;
+  const size_t b_column_step = RIGHT_INWARDS ? b_step : 1;
+  __global const float *a_from = a + item * a_batch_step + (row + a_at.x) * a_row_step +
+      (begin + a_at.y) * a_inner_step;
+  __global const float *b_from = b + item * b_batch_step + (begin + b_at.y) * b_inner_step +
+      (column + b_at.x) * b_column_step;
+  const size_t a_round = a_stride.x * a_row_step + a_stride.y * a_inner_step;
+  const size_t b_round = b_stride.x * b_column_step + b_stride.y * b_inner_step;
 
-  float a_next[A_LOADS], b_next[B_LOADS];
+  float4 a_next[QUAD_ROUNDS(TILE_ROWS)], b_next[QUAD_ROUNDS(TILE_COLUMNS)];
   float sum[ITEM_ROWS][ITEM_COLUMNS];
   #pragma unroll
   for (uint i = 0; i < ITEM_ROWS; ++i) {
     #pragma unroll
     for (uint j = 0; j < ITEM_COLUMNS; ++j) sum[i][j] = 0.0f;
   }
+  // The first round only loads, the last one only multiplies.
+  uint turn = 0;
   for (uint start = begin; start < end + TILE_INNER; start += TILE_INNER) {
-    // The first round only loads, the last one only multiplies.
-    if (start > begin) {
+    if (start < end) {
       #pragma unroll
-      for (uint t = 0; t < A_LOADS; ++t) {
-        const uint2 at = place(t, lane, TILE_ROWS, a_inner_step == 1);
-        a_tile[at.y][at.x] = a_next[t];
+      for (uint t = 0; t < QUAD_ROUNDS(TILE_ROWS); ++t) {
+        const uint2 at = a_at + t * a_stride;
+        a_next[t] = keel_quad(
+            a_from + t * a_round, (int)(rows - row - at.x), (int)(end - start - at.y), LEFT_INWARDS,
+            quads & LEFT_QUADS);
       }
       #pragma unroll
-      for (uint t = 0; t < B_LOADS; ++t) {
-        const uint2 at = place(t, lane, TILE_COLUMNS, b_column_step != 1);
-        b_tile[at.y][at.x] = b_next[t];
+      for (uint t = 0; t < QUAD_ROUNDS(TILE_COLUMNS); ++t) {
+        const uint2 at = b_at + t * b_stride;
+        b_next[t] = keel_quad(
+            b_from + t * b_round, (int)(columns - column - at.x), (int)(end - start - at.y),
+            RIGHT_INWARDS, quads & RIGHT_QUADS);
       }
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);  // both tiles are whole
-    #pragma unroll
-    for (uint t = 0; t < A_LOADS; ++t) {
-      const uint2 at = place(t, lane, TILE_ROWS, a_inner_step == 1);
-      a_next[t] = row + at.x < rows && start + at.y < end
-          ? a_matrix[(size_t)(row + at.x) * a_row_step + (size_t)(start + at.y) * a_inner_step]
-          : 0.0f;
-    }
-    #pragma unroll
-    for (uint t = 0; t < B_LOADS; ++t) {
-      const uint2 at = place(t, lane, TILE_COLUMNS, b_column_step != 1);
-      b_next[t] = column + at.x < columns && start + at.y < end
-          ? b_matrix[(size_t)(start + at.y) * b_inner_step +
-                     (size_t)(column + at.x) * b_column_step]
-          : 0.0f;
+      a_from += TILE_INNER * a_inner_step;
+      b_from += TILE_INNER * b_inner_step;
     }
     if (start > begin) {
-      keel_tile_multiply(a_tile, b_tile, sum, lane TILE_EXCHANGE_OF(exchange));
+      keel_tile_multiply(
+          a_tiles + (turn ^ 1) * TILE_INNER * TILE_ROWS,
+          b_tiles + (turn ^ 1) * TILE_INNER * TILE_COLUMNS, sum, lane TILE_EXCHANGE_OF(exchange));
     }
-    barrier(CLK_LOCAL_MEM_FENCE);  // everyone is done with both tiles
+    if (start < end) {
+      #pragma unroll
+      for (uint t = 0; t < QUAD_ROUNDS(TILE_ROWS); ++t) {
+        if (!HAS_QUAD(t * GROUP + lane, TILE_ROWS)) continue;
+        keel_put_quad(
+            a_tiles + turn * TILE_INNER * TILE_ROWS, a_next[t],
+            a_at + t * a_stride, TILE_ROWS, LEFT_INWARDS);
+      }
+      #pragma unroll
+      for (uint t = 0; t < QUAD_ROUNDS(TILE_COLUMNS); ++t) {
+        if (!HAS_QUAD(t * GROUP + lane, TILE_COLUMNS)) continue;
+        keel_put_quad(
+            b_tiles + turn * TILE_INNER * TILE_COLUMNS, b_next[t],
+            b_at + t * b_stride, TILE_COLUMNS, RIGHT_INWARDS);
+      }
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);  // these tiles are whole, and everyone is done with the others
+    turn ^= 1;
   }
 
   __global float *c_matrix = c + split * c_split_step + item * c_batch_step;
   #pragma unroll
   for (uint i = 0; i < ITEM_ROWS; ++i) {
     const uint r = row + tile_row(i, lane);
+    if (r >= rows) continue;
     #pragma unroll
-    for (uint j = 0; j < ITEM_COLUMNS; ++j) {
+    for (uint j = 0; j < ITEM_COLUMNS; j += RUN) {
       const uint s = column + tile_column(j, lane);
-      if (r < rows && s < columns) {
-        __global float *to = c_matrix + (size_t)r * columns + s;
-        const float z = has_bias ? sum[i][j] + bias[s] : sum[i][j];
-        *to = keel_activation(accumulates ? z + *to : z, activation, parameter);
+      const int count = (int)columns - (int)s;
+      __global float *to = c_matrix + (size_t)r * columns + s;
+      float run[RUN];
+      #pragma unroll
+      for (int e = 0; e < RUN; ++e) {
+        float z = sum[i][j + e];
+        if (has_bias && e < count) z += bias[s + e];
+        if (accumulates && e < count) z += to[e];
+        run[e] = keel_short_activation(z, activation, parameter);
       }
+      keel_store_run(to, run, count, quads & RESULT_QUADS);
     }
+  }
+  if (keel_is_short_activation(activation)) return;
+  #pragma unroll 1
+  for (uint i = 0; i < ITEM_ROWS * ITEM_COLUMNS; ++i) {
+    const uint r = row + tile_row(i / ITEM_COLUMNS, lane);
+    const uint s = column + tile_column(i % ITEM_COLUMNS, lane);
+    if (r >= rows || s >= columns) continue;
+    __global float *to = c_matrix + (size_t)r * columns + s;
+    *to = keel_activation(*to, activation, parameter);
   }
 }
 

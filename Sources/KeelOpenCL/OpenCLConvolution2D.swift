@@ -19,8 +19,9 @@ package enum Convolution2DPlan: Hashable, Sendable {
   /// Register tiles for CPU-class devices (`convolution2d.cl`, `convolution2d_filter.cl`; few
   /// channels of the result: `convolution2d_spread.cl`).
   case tiles
-  /// Local-memory tiles for GPUs (`convolution2d_local.cl`, `convolution2d_filter_local.cl`).
-  case local
+  /// Local-memory tiles for GPUs (`convolution2d_local.cl`, `convolution2d_filter_local.cl`); nil
+  /// is the planning function's tile.
+  case local(LocalTile?)
 
   package init(
     _ geometry: Convolution2DGeometry, _ direction: Convolution2DDirection, isCPUClass: Bool,
@@ -38,7 +39,7 @@ package enum Convolution2DPlan: Hashable, Sendable {
     {
       self = .winograd(plan)
     } else {
-      self = isCPUClass ? .tiles : .local
+      self = isCPUClass ? .tiles : .local(nil)
     }
   }
 }
@@ -54,7 +55,9 @@ extension Convolution2DPlan: CustomStringConvertible {
         + (plan.share == 1
           ? "" : ", estimated at \(plan.share.fixed(2)) of the direct kernels' time")
     case .tiles: "register tiles (Winograd: another form, or no gain)"
-    case .local: "local-memory tiles (Winograd: another form, or no gain)"
+    case .local(let tile):
+      "local-memory tiles" + (tile.map { " of \($0)" } ?? "")
+        + " (Winograd: another form, or no gain)"
     }
   }
 }
@@ -109,6 +112,10 @@ struct Convolution2DGather {
   static let single = SIMD2<Int32>(1, 1)
 
   var taps: Int { Int(kernelExtent.x) * Int(kernelExtent.y) }
+  /// Channels along the lines of the filter: of all groups, and of one.
+  var filterChannels: (all: Int, ofGroup: Int) {
+    filterColumnStep == 1 ? (filterInnerStep, columns) : (filterColumnStep, inner)
+  }
   /// Residues of a result pixel modulo the step: each meets taps of its own.
   var phases: Int { Int(resultStep.x) * Int(resultStep.y) }
   /// The most result pixels that a phase has.
@@ -193,7 +200,7 @@ extension OpenCLBackend: Convolution2DBackend {
     // Measured with float32.
     let tuned =
       precision == .float32
-      ? tuning.convolution2D(geometry, direction, isCPUClass: isCPUClass) : nil
+      ? tuning.convolution2D(geometry, direction, isCPUClass: isCPUClass, limits: limits) : nil
     let plan =
       tuned
       ?? Convolution2DPlan(geometry, direction, isCPUClass: isCPUClass, precision: precision)
@@ -245,8 +252,9 @@ extension OpenCLBackend {
       try convolution2DFilterWinograd(
         x, dy, geometry, plan, geometry.winogradExtents(.filterGradient), into: dfilter)
     case .tiles: try convolution2DFilterTiles(x, dy, geometry, into: dfilter)
-    case .local:
-      try convolution2DFilterLocal(try widened(x), try widened(dy), geometry, into: dfilter)
+    case .local(let tile):
+      try convolution2DFilterLocal(
+        try widened(x), try widened(dy), geometry, tile, into: dfilter)
     }
   }
 
@@ -282,10 +290,10 @@ extension OpenCLBackend {
       }
       try convolution2DTiles(
         try widened(source), try widened(filter), gather, epilogue, into: result)
-    case .local:
+    case .local(let tile):
       try narrowing(result) { (result) throws(DeviceError) in
         try convolution2DLocal(
-          try widened(source), try widened(filter), gather, epilogue, into: result)
+          try widened(source), try widened(filter), gather, tile, epilogue, into: result)
       }
     }
   }

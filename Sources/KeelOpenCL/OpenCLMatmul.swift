@@ -38,8 +38,7 @@ extension MatmulPlan: CustomStringConvertible {
       "register tiles of \(plan.rows) x \(plan.columns), left \(name(plan.packsLeft)), "
         + "right \(name(plan.packsRight)), inner axis in \(plan.splits) part(s)"
     case .local(let plan):
-      "local tiles of \(plan.tile) x \(plan.tile) in steps of \(plan.inner) by \(plan.group) "
-        + "work-items, inner axis in \(plan.splits) part(s)"
+      "local tiles of \(plan.tile), inner axis in \(plan.splits) part(s)"
     }
   }
 

@@ -9,16 +9,6 @@ package enum TileProduct: Int, Sendable {
   case tensorCoresPlayed
 }
 
-extension LocalTiles {
-  /// The macros of a program that multiplies tiles by `product`, or by fused multiply-adds where
-  /// the instructions do not fit the tile.
-  func options(_ product: TileProduct) -> [String] {
-    let fits = side % 8 == 0 && inner % 8 == 0
-    return product == .multiplyAdd || !fits
-      ? options : options + ["KEEL_PRODUCT=\(product.rawValue)"]
-  }
-}
-
 extension OpenCLBackend {
   package var productPrecision: ProductPrecision {
     tileProduct == .multiplyAdd || isCPUClass ? .float32 : .tensorFloat32

@@ -24,9 +24,9 @@ extension BothClassesTests {
 
     private func product(
       _ backend: OpenCLBackend, _ left: [Float], _ right: [Float], _ geometry: MatmulGeometry,
-      tile: Int
+      tile: LocalTile?
     ) throws -> [Float] {
-      let plan = try #require(LocalTiles(tile: tile, inner: 16, side: 16, splits: 2))
+      let plan = try #require(LocalTiles(tile, splits: 2))
       let a = try backend.array(left, shape: [geometry.rows, geometry.inner])
       let b = try backend.array(right, shape: [geometry.inner, geometry.columns])
       let c = try backend.allocate([geometry.rows, geometry.columns], .float32)
@@ -36,8 +36,10 @@ extension BothClassesTests {
 
     /// Every element sits where the instructions put it, and is a sum of rounded operands: the same
     /// as fused multiply-adds give for operands that were rounded before.
-    @Test(arguments: [64, 128])
-    func multiplyRoundedOperands(tile: Int) throws {
+    @Test(arguments: [
+      LocalTile(128, 128, lanes: (16, 16), inner: 8), LocalTile(64, 32, lanes: (8, 8), inner: 32),
+    ])
+    func multiplyRoundedOperands(tile: LocalTile?) throws {
       let geometry = MatmulGeometry(rows: 131, inner: 77, columns: 139)
       let left = numbers(131 * 77, seed: 1)
       let right = numbers(77 * 139, seed: 2)
@@ -52,6 +54,8 @@ extension BothClassesTests {
       }
     }
 
+    private static let tile = LocalTile(64, 32, lanes: (8, 8), inner: 32)
+
     @Test func numbersThatAreNotFiniteStay() throws {
       let geometry = MatmulGeometry(rows: 5, inner: 9, columns: 3)
       var left = [Float](repeating: 1, count: 45)
@@ -59,7 +63,7 @@ extension BothClassesTests {
       left[18] = .infinity
       try playing { backend in
         let ones = [Float](repeating: 1, count: 27)
-        let c = try product(backend, left, ones, geometry, tile: 64)
+        let c = try product(backend, left, ones, geometry, tile: Self.tile)
         #expect(c[0..<3].allSatisfy { $0 == 9 })
         #expect(c[3..<6].allSatisfy { $0.isNaN })
         #expect(c[6..<9].allSatisfy { $0 == .infinity })
@@ -79,7 +83,7 @@ extension BothClassesTests {
         }
         let rounded = Convolution2DPlan(
           geometry, direction, isCPUClass: false, precision: .tensorFloat32)
-        #expect(rounded == .local)
+        #expect(rounded == .local(nil))
       }
     }
 

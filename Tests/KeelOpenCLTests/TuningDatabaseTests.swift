@@ -125,11 +125,15 @@ import Testing
 
   @Test func plansSurviveTheirFormAndNonsenseIsNone() throws {
     let plans: [TunedPlan] = [
-      .matmul(Self.plan), .convolution2D(.tiles), .convolution2D(.local),
+      .matmul(Self.plan), .convolution2D(.tiles), .convolution2D(.local(nil)),
+      .convolution2D(.local(LocalTile(64, 64, lanes: (8, 16), inner: 16))),
       .convolution2D(.groups),
       .convolution2D(.winograd(Convolution2DWinogradPlan(tileOut: 4, slice: 64))),
       .convolution2D(.winograd(Convolution2DWinogradPlan(tileOut: 2, slice: 8, block: 16))),
-      .matmul(.local(try #require(LocalTiles(tile: 32, inner: 8, side: 8, splits: 4)))),
+      .matmul(
+        .local(
+          try #require(
+            LocalTiles(LocalTile(64, 32, lanes: (8, 8), inner: 8), splits: 4)))),
     ]
     for plan in plans {
       let operation: OperationName =
@@ -141,7 +145,12 @@ import Testing
         "register tiles",
         ["rows": 99, "vectors": 2, "packsLeft": 0, "packsRight": 0, "parts": 1, "columnsFirst": 0]),
       PlanParameters("register tiles"),
-      PlanParameters("local tiles", ["tile": 48, "inner": 16, "side": 16, "splits": 1]),
+      PlanParameters("local tiles", ["tile": 64, "inner": 16, "side": 16, "splits": 1]),
+      PlanParameters(
+        "local tiles",
+        [
+          "rows": 48, "columns": 64, "laneRows": 8, "laneColumns": 8, "inner": 16, "splits": 1,
+        ]),
     ]
     for form in nonsense { #expect(TunedPlan(form, of: .matmul) == nil) }
   }

@@ -41,7 +41,7 @@ extension BothClassesTests {
       let winograd = Convolution2DPlan.winograd(
         Convolution2DWinogradPlan(tileOut: tileOut, slice: 8))
       try TestDevice.bothClasses { backend in
-        let direct: Convolution2DPlan = backend.isCPUClass ? .tiles : .local
+        let direct: Convolution2DPlan = backend.isCPUClass ? .tiles : .local(nil)
         let x = numbers(g.inputShape.count, seed: 1)
         let filter = numbers(g.filterShape.count, seed: 2)
         let dy = numbers(g.outputShape.count, seed: 3)
@@ -164,7 +164,7 @@ extension BothClassesTests {
       #expect(plan(56, 8) == .tiles)
       #expect(plan(56, 65) == .tiles)
       #expect(tileOut(plan(16, 256, batch: 64, isCPUClass: false)) == 4)
-      #expect(plan(56, 16, isCPUClass: false) == .local)
+      #expect(plan(56, 16, isCPUClass: false) == .local(nil))
       var strided = Form(extent: (56, 56), channels: (64, 64)).geometry
       strided.strideWidth = 2
       #expect(Convolution2DPlan(strided, .forward, isCPUClass: true) == .tiles)

@@ -62,14 +62,16 @@ package final class OpenCLBackend: @unchecked Sendable {
     self.entry = entry
     self.context = context
     info = entry.description
-    limits = entry.limits
+    let forced = getenv("KEEL_DEVICE_CLASS").map { String(cString: $0) }
+    let family = forced.flatMap { GPUFamily(rawValue: $0) }
+    var limits = entry.limits
+    limits.family = family ?? limits.family
+    self.limits = limits
+    classOverride = forced.map { $0 == "cpu" }
     self.tuning = tuning ?? .standard(for: entry.description)
     pool = OpenCLMemoryPool(library, context: context, limits: entry.limits, lock: lock)
     programs = OpenCLPrograms(library, entry, context: context, cache: cache)
     staging = OpenCLStaging(library)
-    if let forced = getenv("KEEL_DEVICE_CLASS") {
-      classOverride = String(cString: forced) == "cpu"
-    }
     if let played = getenv("KEEL_TENSOR_CORES"), String(cString: played) == "played" {
       product = .tensorCoresPlayed
     }

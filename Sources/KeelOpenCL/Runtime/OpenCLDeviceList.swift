@@ -45,6 +45,8 @@ package struct OpenCLLimits: Sendable, Hashable {
   package var roundsDivision: Bool
   /// Whether the device multiplies tf32 on NVIDIA's tensor cores.
   package var hasTensorCores: Bool
+  /// Whose GPU it is; the kernels of CPU-class devices do not ask.
+  package var family: GPUFamily
 }
 
 extension OpenCLDiscovery {
@@ -136,7 +138,8 @@ extension OpenCLDeviceEntry {
         clamping: query.number(CL_DEVICE_MAX_MEM_ALLOC_SIZE, as: cl_ulong.self)),
       memoryBytes: memory, livesInHostMemory: kind == .cpu,
       roundsDivision: single & cl_device_fp_config(CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT) != 0,
-      hasTensorCores: capability >= 8)
+      hasTensorCores: capability >= 8,
+      family: GPUFamily(vendor: query.text(CL_DEVICE_VENDOR)))
     self.index = index
     self.platformIndex = platformIndex
     self.deviceIndex = deviceIndex

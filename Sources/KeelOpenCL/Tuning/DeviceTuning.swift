@@ -89,12 +89,13 @@ package final class DeviceTuning: Sendable {
   }
 
   package func convolution2D(
-    _ geometry: Convolution2DGeometry, _ direction: Convolution2DDirection, isCPUClass: Bool
+    _ geometry: Convolution2DGeometry, _ direction: Convolution2DDirection, isCPUClass: Bool,
+    limits: OpenCLLimits
   ) -> Convolution2DPlan? {
     if choices.isEmpty { return nil }
     guard let choice = choices[ShapeClass(geometry, direction, isCPUClass: isCPUClass)],
       case .convolution2D(let plan) = choice.plan,
-      plan.computes(geometry, direction, isCPUClass: isCPUClass)
+      plan.computes(geometry, direction, isCPUClass: isCPUClass, limits: limits)
     else { return nil }
     choice.isUsed.store(true, ordering: .relaxed)
     return plan

@@ -58,7 +58,7 @@ package enum TunedPlan: Hashable, Sendable {
     case (.matmul(let plan), .matmul(let geometry)):
       plan.computes(geometry, isCPUClass: isCPUClass, limits: limits)
     case (.convolution2D(let plan), .convolution2D(let geometry, let direction)):
-      plan.computes(geometry, direction, isCPUClass: isCPUClass)
+      plan.computes(geometry, direction, isCPUClass: isCPUClass, limits: limits)
     default: false
     }
   }
@@ -70,6 +70,23 @@ extension TunedPlan: CustomStringConvertible {
     case .matmul(let plan): "\(plan)"
     case .convolution2D(let plan): "\(plan)"
     }
+  }
+}
+
+extension LocalTile {
+  fileprivate init?(_ form: PlanParameters) {
+    guard let rows = form["rows"], let columns = form["columns"],
+      let laneRows = form["laneRows"], let laneColumns = form["laneColumns"],
+      let inner = form["inner"]
+    else { return nil }
+    self.init(rows, columns, lanes: (laneRows, laneColumns), inner: inner)
+  }
+
+  fileprivate var parameters: [String: Int] {
+    [
+      "rows": rows, "columns": columns, "laneRows": laneRows, "laneColumns": laneColumns,
+      "inner": inner,
+    ]
   }
 }
 
@@ -87,9 +104,7 @@ extension MatmulPlan {
           rows: rows, vectors: vectors, packsLeft: left != 0, packsRight: right != 0, parts: parts,
           columnsFirst: columnsFirst != 0))
     case "local tiles":
-      guard let tile = form["tile"], let inner = form["inner"], let side = form["side"],
-        let splits = form["splits"],
-        let plan = LocalTiles(tile: tile, inner: inner, side: side, splits: splits)
+      guard let splits = form["splits"], let plan = LocalTiles(LocalTile(form), splits: splits)
       else { return nil }
       self = .local(plan)
     default: return nil
@@ -109,9 +124,7 @@ extension MatmulPlan {
     case .local(let plan):
       PlanParameters(
         "local tiles",
-        [
-          "tile": plan.tile, "inner": plan.inner, "side": plan.side, "splits": plan.splits,
-        ])
+        plan.tile.parameters.merging(["splits": plan.splits]) { first, _ in first })
     }
   }
 
@@ -119,8 +132,7 @@ extension MatmulPlan {
     switch self {
     case .tiles(let plan): isCPUClass && plan.computes(geometry)
     case .local(let plan):
-      !isCPUClass && plan.group <= limits.maximumGroup && plan.localBytes <= limits.localBytes
-        && plan.splits <= max(1, geometry.inner)
+      !isCPUClass && plan.tile.fits(limits) && plan.splits <= max(1, geometry.inner)
     }
   }
 }
@@ -131,7 +143,13 @@ extension Convolution2DPlan {
     case "groups": self = .groups
     case "product": self = .product
     case "register tiles": self = .tiles
-    case "local tiles": self = .local
+    case "local tiles":
+      if form.parameters.isEmpty {
+        self = .local(nil)
+      } else {
+        guard let tile = LocalTile(form) else { return nil }
+        self = .local(tile)
+      }
     case "winograd":
       guard let tileOut = form["tileOut"], tileOut == 2 || tileOut == 4,
         let slice = form["slice"], (1...(1 << 24)).contains(slice), let block = form["block"],
@@ -147,7 +165,7 @@ extension Convolution2DPlan {
     case .groups: PlanParameters("groups")
     case .product: PlanParameters("product")
     case .tiles: PlanParameters("register tiles")
-    case .local: PlanParameters("local tiles")
+    case .local(let tile): PlanParameters("local tiles", tile?.parameters ?? [:])
     case .winograd(let plan):
       PlanParameters(
         "winograd", ["tileOut": plan.tileOut, "slice": plan.slice, "block": plan.block])
@@ -155,13 +173,14 @@ extension Convolution2DPlan {
   }
 
   func computes(
-    _ geometry: Convolution2DGeometry, _ direction: Convolution2DDirection, isCPUClass: Bool
+    _ geometry: Convolution2DGeometry, _ direction: Convolution2DDirection, isCPUClass: Bool,
+    limits: OpenCLLimits
   ) -> Bool {
     switch self {
     case .groups: return geometry.groups > 1
     case .product: return geometry.isProduct
     case .tiles: return isCPUClass
-    case .local: return !isCPUClass
+    case .local(let tile): return !isCPUClass && tile?.fits(limits) ?? true
     case .winograd(let plan):
       let extents = geometry.winogradExtents(direction)
       return geometry.allowsMinimalFiltering && extents.inner > 0 && extents.columns > 0

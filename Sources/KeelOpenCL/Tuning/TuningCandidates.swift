@@ -39,8 +39,9 @@ package struct TuningCandidates {
     }
   }
 
-  /// Which operands are packed, then the tile, no larger than the result, then the order of tiles
-  /// and the parts of the inner axis.
+  /// The tile, no larger than the result, then which operands are packed, then the order of tiles
+  /// and the parts of the inner axis. The tile first: it gains most, and a gain by packing that
+  /// comes and goes with the noise would decide which tiles are tried.
   private func tiles(
     _ round: Int, _ best: MatmulTiles, _ geometry: MatmulGeometry
   ) -> [MatmulTiles] {
@@ -56,14 +57,14 @@ package struct TuningCandidates {
     }
     switch round {
     case 0:
-      return [(false, false), (false, true), (true, false), (true, true)].map {
-        tiles(left: $0, right: $1)
-      }
-    case 1:
       return [4, 6, 8, 12].filter { $0 <= max(4, geometry.rows) }.flatMap { rows in
         [1, 2, 3].filter { 16 * ($0 - 1) < geometry.columns }.map {
           tiles(rows: rows, vectors: $0)
         }
+      }
+    case 1:
+      return [(false, false), (false, true), (true, false), (true, true)].map {
+        tiles(left: $0, right: $1)
       }
     default:
       let parts = geometry.inner < 256 ? [] : [1, 4, 2 * best.splits].map { tiles(parts: $0) }
@@ -75,21 +76,34 @@ package struct TuningCandidates {
   private func local(_ round: Int, _ best: LocalTiles) -> [LocalTiles] {
     switch round {
     case 0:
-      [(128, 16), (64, 16), (64, 8), (32, 8)].compactMap { tile, side in
-        LocalTiles(tile: tile, inner: best.inner, side: side, splits: best.splits)
-      }
+      tiles(inner: best.tile.inner).compactMap { LocalTiles($0, splits: best.splits) }
     case 1:
-      [8, 16, 32].compactMap {
-        LocalTiles(tile: best.tile, inner: $0, side: best.side, splits: best.splits)
-      }
+      steps(best.tile).compactMap { LocalTiles($0, splits: best.splits) }
     default:
       [1, best.splits / 4, best.splits / 2, best.splits * 2, best.splits * 4].compactMap {
-        LocalTiles(tile: best.tile, inner: best.inner, side: best.side, splits: max(1, $0))
+        LocalTiles(best.tile, splits: max(1, $0))
       }
     }
   }
 
-  /// The kernels, then the slices of Winograd's.
+  /// From 64 sums of each of 256 work-items down to 16 of each of 64.
+  private func tiles(inner: Int) -> [LocalTile] {
+    [
+      (128, 128, 16, 16), (128, 64, 16, 16), (64, 128, 16, 16), (128, 64, 16, 8),
+      (64, 128, 8, 16), (64, 64, 16, 16), (64, 64, 8, 16), (64, 64, 8, 8), (32, 64, 8, 8),
+      (64, 32, 8, 8), (32, 32, 8, 8),
+    ].compactMap { rows, columns, laneRows, laneColumns in
+      LocalTile(rows, columns, lanes: (laneRows, laneColumns), inner: inner)
+    }
+  }
+
+  private func steps(_ tile: LocalTile) -> [LocalTile] {
+    [8, 16, 32].compactMap {
+      LocalTile(tile.rows, tile.columns, lanes: (tile.laneRows, tile.laneColumns), inner: $0)
+    }
+  }
+
+  /// The kernels, with the tiles of some; then the steps of those, or the slices of Winograd's.
   private func convolution(
     _ round: Int, _ best: Convolution2DPlan, _ extents: Convolution2DWinogradPlan.Extents
   ) -> [Convolution2DPlan] {
@@ -112,7 +126,9 @@ package struct TuningCandidates {
             tileOut: tileOut, slice: 8,
             block: Convolution2DWinogradPlan.block(tileOut, extents)))
       }
-      return [.groups, .product, .tiles, .local] + sliced + blocks
+      let local = tiles(inner: 16).map { Convolution2DPlan.local($0) }
+      return [.groups, .product, .tiles, .local(nil)] + local + sliced + blocks
+    case (1, .local(let tile?)): return steps(tile).map { .local($0) }
     case (1, .winograd(let plan)) where plan.block > 0:
       return [8, 16, 24, 32, 48].filter { $0 != plan.block }.map {
         .winograd(Convolution2DWinogradPlan(tileOut: plan.tileOut, slice: 8, block: $0))

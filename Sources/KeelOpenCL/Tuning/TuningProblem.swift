@@ -166,16 +166,17 @@ extension TuningSubject {
 
   private func oddShape(_ sequence: inout RandomSequence) -> TuningSubject {
     func odd(_ limit: Int) -> Int { Int(sequence.nextUniform() * Float(limit)) / 2 * 2 + 1 }
+    // Multiples of four now and then: some plans take only those, or read them otherwise.
+    let step = sequence.nextUniform() < 0.5 ? 4 : 1
     switch self {
     case .matmul(let g):
       return .matmul(
         MatmulGeometry(
-          batch: g.batch == 1 ? 1 : 3, rows: odd(80), inner: odd(60), columns: odd(90),
+          batch: g.batch == 1 ? 1 : 3, rows: step * odd(80 / step),
+          inner: step * odd(60 / step), columns: step * odd(90 / step),
           transposeLeft: g.transposeLeft, transposeRight: g.transposeRight))
     case .convolution2D(let g, let direction):
       let groups = g.groups == 1 ? 1 : odd(6)
-      // Multiples of four now and then: some plans take only those.
-      let step = sequence.nextUniform() < 0.5 ? 4 : 1
       let reach = (
         (g.kernelHeight - 1) * g.dilationHeight + 1, (g.kernelWidth - 1) * g.dilationWidth + 1
       )
