@@ -13,10 +13,10 @@ struct TuneCommand: ParsableCommand {
     abstract: "Measures which kernels are fastest on a device, and remembers them.",
     discussion: """
       Every candidate is checked before it is timed, in a process of its own. One is taken where \
-      it is at least 3 % faster than the planning function's choice. Shapes without a result come \
-      first, then the oldest: run it again to go on. Ctrl-C keeps what is done. The database is \
-      KEEL_TUNING, else tuning.json beside the compiled kernels; all commands read it, and an \
-      empty KEEL_TUNING turns it off.
+      it is at least 5 % faster than the planning function's choice; less counts as equal. \
+      Shapes without a result come first, then the oldest: run it again to go on. Ctrl-C keeps \
+      what is done. The database is KEEL_TUNING, else tuning.json beside the compiled kernels; all \
+      commands read it, and an empty KEEL_TUNING turns it off.
       """)
 
   @OptionGroup var option: DeviceOption
@@ -46,6 +46,8 @@ struct TuneCommand: ParsableCommand {
 
   @Option(help: ArgumentHelp("Seconds after which a candidate is given up.", valueName: "seconds"))
   var patience = 30.0
+
+  @Flag(help: "Print the times of every candidate.") var verbose = false
 
   // For tests of the tuner, and the other end of its pipe.
   @Option(help: .hidden) var plant: [String] = []
@@ -84,7 +86,7 @@ struct TuneCommand: ParsableCommand {
     let backend = try openCL()
     let session = TuningSession(
       backend: backend, path: path, database: database, patience: patience,
-      planted: plant.compactMap { TuningRequest.Fault(rawValue: $0) })
+      isVerbose: verbose, planted: plant.compactMap { TuningRequest.Fault(rawValue: $0) })
     try session.run(subjects, seconds: Self.seconds(budget) ?? 60)
   }
 

@@ -12,6 +12,7 @@ final class TuningSession {
   private let path: String
   private var database: TuningDatabase
   private let patience: Double
+  private let isVerbose: Bool
   private let planted: [TuningRequest.Fault]
   private let worker: WorkerProcess
   private let stop = Interrupt.catching()
@@ -21,12 +22,13 @@ final class TuningSession {
 
   init(
     backend: OpenCLBackend, path: String, database: TuningDatabase, patience: Double,
-    planted: [TuningRequest.Fault]
+    isVerbose: Bool, planted: [TuningRequest.Fault]
   ) {
     self.backend = backend
     self.path = path
     self.database = database
     self.patience = patience
+    self.isVerbose = isVerbose
     self.planted = planted
     worker = WorkerProcess(device: backend.info.selector)
     deadline = clock.now
@@ -101,50 +103,73 @@ final class TuningSession {
     }
     // A dozen candidates and the last comparisons share the time.
     let each = min(0.5, seconds / 16)
-    let (best, times) = try explore(candidates, subject, seconds: each, progress)
-    guard let best else { return entry(subject, nil, times) }
-    // The best of many is lucky too: it must hold its gain twice, in times of its own.
-    var last = times
+    let race = try explore(candidates, subject, seconds: each, progress)
+    if let leader = race.leader, leader.plan != race.remembered?.plan,
+      let times = try confirmed(leader.plan, subject, seconds: 2 * each, progress)
+    {
+      return entry(subject, leader.plan, times)
+    }
+    if let remembered = race.remembered {
+      return entry(subject, remembered.plan, remembered.times)
+    }
+    if let standard = race.standard { return entry(subject, nil, standard) }
+    // There was nothing to compare with.
+    let request = TuningRequest(subject, plan: nil, checks: false, seconds: each)
+    switch try measure(request, formula, progress) {
+    case .times(let times): return entry(subject, nil, times.unchanged)
+    case .refused(let reason): throw .defaultRefused(reason)
+    }
+  }
+
+  /// The best of many is lucky too: it must hold its gain twice, in times of its own.
+  private func confirmed(
+    _ plan: TunedPlan, _ subject: TuningSubject, seconds: Double, _ progress: ProgressLine
+  ) throws(End) -> TuningComparison? {
+    var last: TuningComparison?
     for _ in 0..<2 {
       let request = TuningRequest(
-        subject, plan: best.parameters, checks: false, seconds: 2 * each)
-      guard case .times(let new) = try measure(request, best, progress), new.isBetter else {
-        return entry(subject, nil, last.unchanged)
+        subject, plan: plan.parameters, checks: false, seconds: seconds)
+      guard case .times(let new) = try measure(request, plan, progress), new.isBetter else {
+        return nil
       }
       last = new
     }
-    return entry(subject, best, last)
+    return last
   }
 
-  /// The fastest of the candidates, nil where that is the default, and its times.
+  /// The candidates' times against the default's.
   private func explore(
     _ candidates: TuningCandidates, _ subject: TuningSubject, seconds: Double,
     _ progress: ProgressLine
-  ) throws(End) -> (best: TunedPlan?, times: TuningComparison) {
+  ) throws(End) -> TuningRace {
     let formula = candidates.formula
-    var best: TunedPlan?
-    var times: TuningComparison?
+    var race = TuningRace()
     var tried: Set<TunedPlan> = [formula]
+    func times(_ plan: TunedPlan) throws(End) -> TuningComparison? {
+      guard tried.insert(plan).inserted else { return nil }
+      let request = TuningRequest(
+        subject, plan: plan.parameters, checks: true, seconds: seconds)
+      guard case .times(let times) = try measure(request, plan, progress) else { return nil }
+      return times
+    }
+    if let known = remembered(subject), let times = try times(known) {
+      race.enterRemembered(known, times)
+    }
     for round in 0..<TuningCandidates.rounds {
-      for plan in candidates.round(round, best: best ?? formula)
-      where tried.insert(plan).inserted {
-        let request = TuningRequest(
-          subject, plan: plan.parameters, checks: true, seconds: seconds)
-        guard case .times(let new) = try measure(request, plan, progress) else { continue }
-        if new.ratio < times?.ratio ?? 1 {
-          (best, times) = (plan, new)
-        } else if times == nil {
-          times = new.unchanged
-        }
+      for plan in candidates.round(round, best: race.leader?.plan ?? formula) {
+        if let times = try times(plan) { race.enter(plan, times) }
       }
     }
-    if let times { return (best, times) }
-    // There was nothing to compare with.
-    let request = TuningRequest(subject, plan: nil, checks: false, seconds: seconds)
-    switch try measure(request, formula, progress) {
-    case .times(let times): return (nil, times.unchanged)
-    case .refused(let reason): throw .defaultRefused(reason)
-    }
+    return race
+  }
+
+  /// What was chosen for the shape's class before.
+  private func remembered(_ subject: TuningSubject) -> TunedPlan? {
+    guard let choice = database.entries[key(subject)]?.choice,
+      let plan = TunedPlan(choice, of: subject.operation),
+      plan.computes(subject, isCPUClass: backend.isCPUClass, limits: backend.limits)
+    else { return nil }
+    return plan
   }
 
   private enum Outcome {
@@ -171,6 +196,9 @@ final class TuningSession {
     switch answer {
     case .reply(let reply):
       guard let refusal = reply.refusal else {
+        if isVerbose, let plan, let times = reply.times {
+          tell(request.subject, plan, times, progress)
+        }
         return .times(reply.times ?? TuningComparison([]))
       }
       reason = "is wrong: \(refusal)"
@@ -183,6 +211,16 @@ final class TuningSession {
     let name = plan.map { "\($0)" } ?? "a planted candidate"
     progress.print("\(request.subject): refused: \(name) \(reason)")
     return .refused(reason)
+  }
+
+  /// One candidate's times, for who wants to see them all.
+  private func tell(
+    _ subject: TuningSubject, _ plan: TunedPlan, _ times: TuningComparison, _ progress: ProgressLine
+  ) {
+    progress.print(
+      "\(subject): \((100 * times.ratio).fixed(1)) +- \((100 * times.spread).fixed(1)) % of the "
+        + "default's \((times.defaultNanoseconds * 1e-6).fixed(4)) ms in \(times.samples) pairs: "
+        + "\(plan)")
   }
 
   private func entry(

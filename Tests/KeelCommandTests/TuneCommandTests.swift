@@ -18,7 +18,7 @@ import Testing
     guard try hasDevice(bench) else { return }
     let faults = ["wrong", "abort", "hang"].flatMap { ["--plant", $0] }
     let tuned = try bench.keel(
-      ["tune", "--device", "opencl", "--shape", "3x20x5", "--patience", "2"] + faults,
+      ["tune", "--device", "opencl", "--shape", "3x20x5", "--patience", "2", "--verbose"] + faults,
       environment: environment)
     #expect(tuned.status == 0, "\(tuned.transcript)")
     let reasons = [
@@ -29,6 +29,7 @@ import Testing
         tuned.output.contains("refused: a planted candidate \(reason)"), "\(tuned.transcript)")
     }
     #expect(tuned.output.contains("1 of 1 shape classes"), "\(tuned.transcript)")
+    #expect(tuned.output.contains("% of the default's"), "\(tuned.transcript)")
     let text = bench.text("tuning.json")
     #expect(text.contains("\"form\" : \"keel-tuning-1\""))
     #expect(text.contains("\"operation\" : \"matmul\""))

@@ -46,11 +46,11 @@ import Testing
     #expect(nothing.ratio == 1 && !nothing.isBetter)
   }
 
-  @Test func threePercentAreNeeded() {
+  @Test func fivePercentAreNeeded() {
     func comparison(_ candidate: Double) -> TuningComparison {
       TuningComparison(Array(repeating: (candidate, 1.0), count: 9))
     }
-    #expect(comparison(0.96).isBetter && !comparison(0.98).isBetter && !comparison(1.1).isBetter)
+    #expect(comparison(0.94).isBetter && !comparison(0.96).isBetter && !comparison(1.1).isBetter)
     // A gain that is less than its own noise is none.
     let noisy = [0.5, 0.6, 0.7, 0.8, 0.95, 1.1, 1.2, 1.3, 1.4].map {
       (candidate: $0, standard: 1.0)
@@ -76,8 +76,10 @@ extension BothClassesTests {
     private func candidates(_ subject: TuningSubject, _ backend: OpenCLBackend) -> [TunedPlan] {
       let all = TuningCandidates(
         subject, isCPUClass: backend.isCPUClass, limits: backend.limits)
-      // The kernels and their packing; every tile would be a compilation of its own.
-      return [all.formula] + all.round(0, best: all.formula).prefix(3)
+      // The kernels and their packing, and some tiles of GPUs: each is a compilation of its own.
+      let isPacked = subject.operation == .matmul && backend.isCPUClass
+      let plans = all.round(isPacked ? 1 : 0, best: all.formula)
+      return [all.formula] + plans.filter { !"\($0)".contains("128") }.prefix(3)
     }
 
     @Test func everyCandidatePasses() throws {

@@ -13,8 +13,9 @@ package struct TuningComparison: Hashable, Sendable, Codable {
   package var spread: Double
   package var samples: Int
 
-  /// At least as much must be gained, else the planning function's choice stays.
-  package static let leastGain = 0.03
+  /// At least as much must be gained, else the planning function's choice stays: medians of two
+  /// runs of the tuner, minutes apart, differ by up to a few percent.
+  package static let leastGain = 0.05
 
   /// Whether the gain is large enough, and more than noise.
   package var isBetter: Bool {
