@@ -3,7 +3,7 @@ internal import KeelBackend
 /// How `convolution2d_filter.cl` computes a filter gradient.
 private struct Convolution2DFilterTiles {
   /// Rows (tap, channel) of a tile (`TILE_ROWS`): eight of one tap where they divide the channels,
-  /// else nine, a first layer's 3 x 3 taps.
+  /// else nine, a first layer's 3 x 3 taps; of turned ones four to nine that divide them.
   let rows: Int
   /// Whether the border must lie in memory: the rows of a tile may belong to several taps.
   let needsBorder: Bool
@@ -30,8 +30,8 @@ private struct Convolution2DFilterTiles {
   init(_ geometry: Convolution2DGeometry, filterCount: Int, computeUnits: Int) {
     isTurned = Self.turns(geometry)
     rowChannels = isTurned ? geometry.outChannels : geometry.groupInChannels
-    needsBorder = rowChannels % 8 != 0
-    rows = needsBorder ? 9 : 8
+    needsBorder = !isTurned && rowChannels % 8 != 0
+    rows = isTurned ? Self.turnedRows(rowChannels) ?? 1 : needsBorder ? 9 : 8
     columns = isTurned ? geometry.inChannels : geometry.groupOutChannels
     vectors = isTurned ? MatmulTiles.vectors(columns: columns) : columns <= 16 ? 1 : 2
     let (height, width) =
@@ -57,7 +57,9 @@ private struct Convolution2DFilterTiles {
   /// pay for the way back.
   private static func turns(_ geometry: Convolution2DGeometry) -> Bool {
     let reach = turnedReach(geometry)
-    guard geometry.groups == 1, geometry.strideHeight == 1, geometry.strideWidth == 1,
+    // Without a border in memory: what is not finite in x must not meet its zeros.
+    guard turnedRows(geometry.outChannels) != nil, geometry.groups == 1, geometry.strideHeight == 1,
+      geometry.strideWidth == 1,
       max(geometry.padTop, geometry.padBottom) <= reach.y,
       max(geometry.padLeft, geometry.padRight) <= reach.x
     else { return false }
@@ -65,6 +67,11 @@ private struct Convolution2DFilterTiles {
     let narrow = geometry.outChannels <= 16 ? 0.8 : 1
     return geometry.inChannels > 16
       && narrow * filled(geometry.outChannels) < 0.85 * filled(geometry.inChannels)
+  }
+
+  /// Rows of a tile of one tap.
+  private static func turnedRows(_ channels: Int) -> Int? {
+    (4...9).reversed().first { channels % $0 == 0 }
   }
 
   private static func filled(_ channels: Int) -> Double {

@@ -1,7 +1,8 @@
 internal import KeelBackend
 
-/// Whether `convolution2d_spread.cl` computes a gather, and how: one product with the filters of all
-/// taps, whose results are then added tap by tap. It pays where few channels leave vectors unfilled.
+/// Whether `convolution2d_spread.cl` computes a gather, and how: one product with the filters of
+/// all taps, whose results are then added tap by tap. It pays where few channels leave vectors
+/// unfilled.
 struct Convolution2DSpread {
   /// Vectors of sixteen (tap, channel) in a tile (`TILE_VECTORS`), and pixels (`TILE_PIXELS`).
   let vectors: Int
@@ -50,8 +51,8 @@ struct Convolution2DSpread {
 }
 
 extension Convolution2DGather {
-  /// Whether the taps run against the way of memory: the input gradient is then the convolution with
-  /// the filter turned round.
+  /// Whether the taps run against the way of memory: the input gradient is then the convolution
+  /// with the filter turned round.
   var isTurned: Bool { tapStep.x < 0 && resultStep == Self.single }
   /// Steps from tap to tap, and the place of the first one, once turned.
   var steps: SIMD2<Int32> { isTurned ? .zero &- tapStep : tapStep }

@@ -66,7 +66,7 @@ extension BothClassesTests {
       }
     }
 
-    /// Long left operands are fetched ahead where neighbouring tiles share them, which changes no bit.
+    /// Long left operands are fetched ahead where neighbouring tiles share them.
     @Test(arguments: [
       MatmulGeometry(rows: 4101, inner: 72, columns: 20),
       MatmulGeometry(rows: 136, inner: 2050, columns: 20, transposeLeft: true),
