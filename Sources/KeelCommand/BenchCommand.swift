@@ -59,11 +59,16 @@ struct BenchCommand: ParsableCommand {
   }
 
   func run() throws {
-    if firstStep { return try StartBenchmark.takeFirstStep(on: option.open(quietly: true)) }
+    if firstStep {
+      let device = try option.open(quietly: true)
+      try products.apply(to: device, quietly: true)
+      return try StartBenchmark.takeFirstStep(on: device)
+    }
     let effort: Effort = quick ? .quick : .full
     let cases = CaseCatalog.matching(filter, in: CaseCatalog.large)
     let steps = StepBenchmark.all.filter { filter.isEmpty || $0.id.contains(filter) }
-    let starts = StartBenchmark.all.filter { filter.isEmpty || $0.id.contains(filter) }
+    let starts =
+      explain ? [] : StartBenchmark.all.filter { filter.isEmpty || $0.id.contains(filter) }
     guard !cases.isEmpty || !steps.isEmpty || !starts.isEmpty else {
       throw ExitStatus.badInput(
         "no benchmark contains '\(filter)'; run without --filter to see all")
@@ -124,7 +129,8 @@ struct BenchCommand: ParsableCommand {
     }
     for start in starts {
       progress.advance(start.id)
-      results.append(try start.measure(device: device.info.selector, quick: quick))
+      let options = ["--device", device.info.selector] + products.arguments
+      results.append(try start.measure(with: options, quick: quick))
     }
     return results
   }

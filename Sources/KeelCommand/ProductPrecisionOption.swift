@@ -11,6 +11,9 @@ struct ProductPrecisionOption: ParsableArguments {
       """)
   var allowsTensorFloat32 = false
 
+  /// The option as another process of this program takes it.
+  var arguments: [String] { allowsTensorFloat32 ? ["--tf32"] : [] }
+
   /// Sets the precision of a device that was just opened.
   func apply(to device: Device, quietly: Bool = false) throws {
     guard allowsTensorFloat32 else { return }

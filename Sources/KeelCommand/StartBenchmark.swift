@@ -23,24 +23,26 @@ struct StartBenchmark {
   /// `start/digits_batch32_empty_cache` or `start/digits_batch32_filled_cache`.
   var id: String { "start/digits_batch32_\(cache.rawValue)_cache" }
 
-  /// - Parameter quick: one process in place of five.
+  /// - Parameters:
+  ///   - options: how the process is to compute, as `keel bench` takes it.
+  ///   - quick: one process in place of five.
   /// - Throws: where no process can be started, or one of them does not get to the step.
-  func measure(device: String, quick: Bool) throws -> BenchmarkResult {
+  func measure(with options: [String], quick: Bool) throws -> BenchmarkResult {
     let folder = try TemporaryFolder()
     defer { folder.remove() }
-    if cache == .filled { _ = try seconds(device, cacheIn: folder.path + "/0") }
+    if cache == .filled { _ = try seconds(options, cacheIn: folder.path + "/0") }
     let times = Samples(
       try (1...(quick ? 1 : 5)).map { run in
-        try seconds(device, cacheIn: "\(folder.path)/\(cache == .filled ? 0 : run)")
+        try seconds(options, cacheIn: "\(folder.path)/\(cache == .filled ? 0 : run)")
       })
     return BenchmarkResult(start: id, milliseconds: times.median * 1e3, spread: times.spread)
   }
 
   /// Seconds from the start of a process to its line that the step is done.
-  private func seconds(_ device: String, cacheIn folder: String) throws -> Double {
+  private func seconds(_ options: [String], cacheIn folder: String) throws -> Double {
     let start = ContinuousClock.now
     let process = try ChildProcess(
-      ["bench", "--first-step", "--device", device],
+      ["bench", "--first-step"] + options,
       environment: ["KEEL_CACHE": folder, "POCL_CACHE_DIR": folder, "CUDA_CACHE_PATH": folder])
     while start.duration(to: .now) < .seconds(300) {
       switch process.nextLine(waiting: 1000) {

@@ -25,6 +25,21 @@ import Testing
     #expect(report.results.allSatisfy { $0.milliseconds > 1 && $0.milliseconds < 60_000 })
   }
 
+  /// A process that starts has no kernels to list, and a device class that is none starts nothing.
+  @Test func whatCannotBeDoneIsSaid() throws {
+    let bench = Workbench()
+    let explained = try bench.keel([
+      "bench", "--explain", "--device", "cpu", "--filter", "start/",
+    ])
+    #expect(explained.status == 2)
+    #expect(explained.complaint.contains("no benchmark contains 'start/'"))
+    guard try bench.keel("devices").output.contains("opencl:0") else { return }
+    let classless = try bench.keel(
+      ["bench", "--first-step", "--device", "opencl"], environment: ["KEEL_DEVICE_CLASS": "fpga"])
+    #expect(classless.status == 3)
+    #expect(classless.complaint.contains("it may be cpu, gpu, nvidia, amd, intel, other"))
+  }
+
   @Test func theNewProcessSaysWhenItsStepIsDone() throws {
     let outcome = try Workbench().keel(["bench", "--first-step", "--device", "cpu"])
     #expect(outcome.status == 0)
