@@ -29,6 +29,18 @@ package final class OpenCLBackend: @unchecked Sendable {
   var pointwiseKernels: [PointwiseKernelKey: KernelSource] = [:]
   private var classOverride: Bool?
 
+  /// The class or the maker that KEEL_DEVICE_CLASS names, whatever the device is.
+  private static func forcedClass() throws(DeviceError) -> String? {
+    guard let name = getenv("KEEL_DEVICE_CLASS").map({ String(cString: $0) }) else { return nil }
+    let names = ["cpu", "gpu"] + GPUFamily.allCases.map(\.rawValue)
+    guard names.contains(name) else {
+      throw .unsupported(
+        operation: "KEEL_DEVICE_CLASS=\(name)", reason: "it may be \(names.joined(separator: ", "))"
+      )
+    }
+    return name
+  }
+
   /// Opens a device with its own queue, pool and programs.
   ///
   /// - Parameter tuning: nil is what the user's database holds for the device.
@@ -40,6 +52,7 @@ package final class OpenCLBackend: @unchecked Sendable {
     guard let library = OpenCLLibrary.shared else {
       throw .notFound(selector: entry.description.selector, available: [])
     }
+    let forced = try Self.forcedClass()
     // One context at a time: some drivers fail when the first ones are made concurrently.
     Self.opening.lock()
     defer { Self.opening.unlock() }
@@ -62,7 +75,6 @@ package final class OpenCLBackend: @unchecked Sendable {
     self.entry = entry
     self.context = context
     info = entry.description
-    let forced = getenv("KEEL_DEVICE_CLASS").map { String(cString: $0) }
     let family = forced.flatMap { GPUFamily(rawValue: $0) }
     var limits = entry.limits
     limits.family = family ?? limits.family
