@@ -24,6 +24,9 @@ static const char prelude_step[] = {
 static const char prelude_recurrent_groups[] = {
 #embed "Programs/prelude_recurrent_groups.cl"
 };
+static const char prelude_turn[] = {
+#embed "Programs/prelude_turn.cl"
+};
 static const char prelude_winograd[] = {
 #embed "Programs/prelude_winograd.cl"
 };
@@ -163,6 +166,7 @@ static const KeelKernelProgram programs[] = {
     PROGRAM(prelude_half),
     PROGRAM(prelude_step),
     PROGRAM(prelude_recurrent_groups),
+    PROGRAM(prelude_turn),
     PROGRAM(prelude_winograd),
     PROGRAM(pointwise),
     PROGRAM(convert),

@@ -9,21 +9,44 @@
 #define FOR_RUN(i, count) \
   for (uint i = (uint)get_global_id(0) * run, end = min(i + run, (count)); i < end; ++i)
 
+// The points of the filters of a vector of columns, whose taps lie `step` apart.
+static inline void store_filter_points(
+    const floats *taps, const uint step, __global float *to, const ulong point_step,
+    const bool past)
+{
+  floats half_way[3 * POINTS], points[POINTS * POINTS];
+#pragma unroll
+  for (uint j = 0; j < 3; ++j) filter_line(taps + j * step, 3 * step, half_way + j, 3);
+#pragma unroll
+  for (uint p = 0; p < POINTS; ++p) filter_line(half_way + 3 * p, 1, points + POINTS * p, 1);
+  if (past) {
+#pragma unroll
+    for (uint p = 0; p < POINTS * POINTS; ++p) keel_put(points[p], to + p * point_step, true);
+  } else {
+    store_points(points, to, point_step);
+  }
+}
+
 // convolution2d_winograd_filter — points of each filter: u[p, k, c] = (G f[., k, c] G')[p], the
 //     taps turned round if `turned`.
 //
-// Buffers    filter: 9 taps x channels x channels; u: POINTS^2 x inner x columns, point_step apart.
-// Work       one work-item per `run` vectors of columns at one k.
-// Requires   columns a multiple of KEEL_WIDTH.
+// Buffers    filter: 9 taps x channels x channels; u: POINTS^2 panels of inner x width, which are
+//            columns / width times inner x width elements, point_step apart.
+// Work       one work-item per `run` vectors of columns.
+// Requires   columns a multiple of width, width of KEEL_WIDTH; one of the steps of the channels is
+//            1; a run of KEEL_WIDTH where that is 16.
 // Numerics   two transforms of a line, each within 2 u of its terms.
 // Launched   Sources/KeelOpenCL/OpenCLConvolution2DWinograd.swift
 // Checked    Sources/KeelCases/Convolution2DCases.swift
-// Why        neighbours take neighbours in memory: columns, or rows where those are contiguous.
+// Why        lines are read and written whole. Where rows are contiguous, not columns, blocks of
+//            16 x 16 are turned in registers, and the lines of the next are fetched meanwhile: they
+//            lie so far apart that a core does not see where they lead.
 __kernel void convolution2d_winograd_filter(
     __global const keel_stored *restrict filter,
     __global float *restrict u,
     const uint inner,
     const uint columns,
+    const uint width,
     const uint tap_step,
     const uint inner_step,
     const uint column_step,
@@ -31,12 +54,35 @@ __kernel void convolution2d_winograd_filter(
     const uint run,
     const ulong point_step)
 {
-  const uint vectors = columns / KEEL_WIDTH;
-  FOR_RUN(i, inner * vectors) {
-    const uint k = column_step == 1 ? i / vectors : i % inner;
-    const uint column = (column_step == 1 ? i % vectors : i / inner) * KEEL_WIDTH;
+  const bool past = POINTS * POINTS * point_step >= PAST_ELEMENTS &&
+      keel_goes_past(u, KEEL_PAST_ELEMENTS);
+#if KEEL_WIDTH == 16
+  if (column_step != 1 && inner % 16 == 0) {
+    const uint k = (uint)get_global_id(0) % (inner / 16) * 16;
+    const uint column = (uint)get_global_id(0) / (inner / 16) * 16;
+    __global const keel_stored *f = filter + (size_t)column * column_step + k;
+    __global float *to = u + (size_t)(column / width) * inner * width + column % width;
+    floats taps[9 * 16];
+    for (uint t = 0; t < 9; ++t) {
+      keel_turn_block(f + (size_t)(turned ? 8 - t : t) * tap_step, column_step, taps + 16 * t);
+    }
+    for (uint l = 0; l < 16; ++l) {
+      for (uint t = 0; t < 9; ++t) {
+        keel_fetch(f + (size_t)t * tap_step + (size_t)l * column_step + 16);
+      }
+      store_filter_points(taps + l, 16, to + (size_t)(k + l) * width, point_step, past);
+    }
+    return;
+  }
+#endif
+  const uint vectors = width / KEEL_WIDTH;
+  FOR_RUN(i, inner * (columns / KEEL_WIDTH)) {
+    const uint line = i / vectors;
+    const uint k = column_step == 1 ? line % inner : i % inner;
+    const uint column = column_step == 1 ? line / inner * width + i % vectors * KEEL_WIDTH
+                                         : i / inner * KEEL_WIDTH;
     __global const keel_stored *f = filter + (size_t)k * inner_step + (size_t)column * column_step;
-    floats taps[9], half_way[3 * POINTS], points[POINTS * POINTS];
+    floats taps[9];
     for (uint t = 0; t < 9; ++t) {
       __global const keel_stored *from = f + (size_t)(turned ? 8 - t : t) * tap_step;
       if (column_step == 1) {
@@ -47,11 +93,8 @@ __kernel void convolution2d_winograd_filter(
         taps[t] = keel_load(v);
       }
     }
-#pragma unroll
-    for (uint j = 0; j < 3; ++j) filter_line(taps + j, 3, half_way + j, 3);
-#pragma unroll
-    for (uint p = 0; p < POINTS; ++p) filter_line(half_way + 3 * p, 1, points + POINTS * p, 1);
-    store_points(points, u + (size_t)k * columns + column, point_step);
+    __global float *to = u + (size_t)(column / width) * inner * width + column % width;
+    store_filter_points(taps, 1, to + (size_t)k * width, point_step, past);
   }
 }
 
@@ -164,7 +207,7 @@ __kernel void convolution2d_winograd_result(
         (((size_t)at.z * extent.y + at.y) * extent.x + at.x) * channels + channel;
     keel_winograd_result(
         from, point_step, shift, to, extent - at.xy, (uint)extent.x * channels, channels,
-        activation, parameter);
+        activation, parameter, false);
   }
 }
 

@@ -11,10 +11,11 @@
 #define PRODUCT_ROWS 8
 #define PRODUCT_COLUMNS (16 * TILE_VECTORS)
 
-// m[i, j] = sum over k of v[i, k] * u[k, j], PRODUCT_ROWS x PRODUCT_COLUMNS of them.
+// m[i, j] = sum over k of v[i, k] * u[k, j], PRODUCT_ROWS x PRODUCT_COLUMNS of them; lines of m
+// are m_line apart.
 static inline void multiply_rows(
     __global const float *v, __global const float *u, __global float *m, const uint inner,
-    const uint columns)
+    const uint m_line)
 {
   float16 sum[PRODUCT_ROWS][TILE_VECTORS];
 #pragma unroll
@@ -33,31 +34,43 @@ static inline void multiply_rows(
       for (uint j = 0; j < TILE_VECTORS; ++j) sum[i][j] = fma(value, line[j], sum[i][j]);
     }
     ++v;
-    u += columns;
+    u += PRODUCT_COLUMNS;
   }
 #pragma unroll
   for (uint i = 0; i < PRODUCT_ROWS; ++i) {
 #pragma unroll
     for (uint j = 0; j < TILE_VECTORS; ++j) {
-      ((__global keel_any16 *)(m + i * PRODUCT_COLUMNS))[j] = sum[i][j];
+      ((__global keel_any16 *)(m + (size_t)i * m_line))[j] = sum[i][j];
     }
   }
+}
+
+// Where line `line` of the source of some tiles begins, TILE_OUT lines of TILE_OUT pixels to each.
+static inline __global const keel_stored *source_line_of(
+    __global const keel_stored *source, const uint first, const uint line, const int2 tiles,
+    const int2 origin, const int2 extent, const uint channels)
+{
+  const int3 at = corner_of(first + line / TILE_OUT, tiles);
+  const long y = (long)at.z * extent.y + at.y + origin.y + 1 + (int)(line % TILE_OUT);
+  return source + (y * extent.x + at.x + origin.x + 1) * (long)channels;
 }
 
 // convolution2d_winograd_blocks — result[tile] = activation(bias[c] + A' (sum over k of
 //     u[., k, c] . (B' d[k] B)) A), d the POINTS x POINTS pixels from origin + OUT * tile on.
 //
-// Buffers    source: images x source_extent x inner; u: POINTS^2 x inner x columns, u_step apart;
-//            bias: columns, read if has_bias; result: images x extent x columns; scratch:
-//            work-items x scratch_step, where a work-item keeps the points of a block's sources,
-//            and of its products with PRODUCT_COLUMNS filters. In every int2, x is along the width.
+// Buffers    source: images x source_extent x inner; u: POINTS^2 times panels of inner x
+//            PRODUCT_COLUMNS, u_step apart; bias: columns, read if has_bias; result: images x extent
+//            x columns; scratch: work-items x scratch_step, where a work-item keeps the points of a
+//            block's sources and of its products. In every int2, x is along the width.
 // Work       one work-item per `block` tiles, then as many further on as there are work-items.
 // Requires   inner a multiple of 16, columns of PRODUCT_COLUMNS, block of PRODUCT_ROWS;
-//            scratch_step at least POINTS^2 * (block * (inner + PRODUCT_COLUMNS) + 32).
+//            scratch_step at least (POINTS^2 + 1) * (block * max(inner, columns) + 16).
 // Numerics   as the stages, in the same order: equal to them in every bit.
 // Launched   Sources/KeelOpenCL/OpenCLConvolution2DWinogradBlocks.swift
 // Checked    Sources/KeelCases/Convolution2DCases.swift
-// Why        points are written and read in the second cache; the stages send them to memory.
+// Why        points are written and read in the second cache; the stages send them to memory. The
+//            products of a point take the place of the sources of the point before. A core that
+//            multiplies needs no memory: meanwhile the next block's source is fetched.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void convolution2d_winograd_blocks(
     __global const keel_stored *restrict source,
@@ -80,10 +93,11 @@ void convolution2d_winograd_blocks(
     const float parameter)
 {
   // A cache line between points: at a distance of a power of two all would fall into one set.
-  const uint v_step = block * inner + 16;
-  const uint m_step = block * PRODUCT_COLUMNS + 16;
-  __global float *v = scratch + get_global_id(0) * scratch_step;
-  __global float *m = v + (size_t)POINTS * POINTS * v_step;
+  const size_t step = block * max(inner, columns) + 16;
+  __global float *m = scratch + get_global_id(0) * scratch_step;
+  __global float *v = m + step;
+  const size_t pixels = (size_t)(count / (uint)(tiles.x * tiles.y)) * extent.y * extent.x;
+  const bool past = keel_winograd_goes_past(result, pixels * columns);
   const uint stride = (uint)get_global_size(0) * block;
   for (uint first = (uint)get_global_id(0) * block; first < count; first += stride) {
     const uint used = min(block, count - first);
@@ -94,28 +108,39 @@ void convolution2d_winograd_blocks(
       for (uint k = 0; k < inner; k += 16) {
         floats points[POINTS * POINTS];
         keel_winograd_source(image + k, at.xy + origin, source_extent, inner, points);
-        store_points(points, v + (size_t)t * inner + k, v_step);
+        store_points(points, v + (size_t)t * inner + k, step);
       }
     }
-    for (uint column = 0; column < columns; column += PRODUCT_COLUMNS) {
-      for (uint p = 0; p < POINTS * POINTS; ++p) {
-        // Rows beyond the last tile hold what was there before; nobody reads their products.
-        for (uint t = 0; t < used; t += PRODUCT_ROWS) {
+    const uint next_lines =
+        first + stride < count ? min(block, count - first - stride) * TILE_OUT : 0;
+    for (uint p = 0, line = 0; p < POINTS * POINTS; ++p) {
+      // Rows beyond the last tile hold what was there before; nobody reads their products.
+      for (uint t = 0; t < used; t += PRODUCT_ROWS, ++line) {
+        __global const keel_stored *next =
+            source_line_of(source, first + stride, line, tiles, origin, source_extent, inner);
+        for (uint column = 0; column < columns; column += PRODUCT_COLUMNS) {
+          if (line < next_lines) {
+#pragma unroll
+            for (uint i = 0; i < TILE_OUT * PRODUCT_COLUMNS; i += 64 / sizeof(keel_stored)) {
+              keel_fetch(next + i);
+            }
+            next += TILE_OUT * PRODUCT_COLUMNS;
+          }
           multiply_rows(
-              v + (size_t)p * v_step + (size_t)t * inner, u + p * u_step + column,
-              m + (size_t)p * m_step + t * PRODUCT_COLUMNS, inner, columns);
+              v + p * step + (size_t)t * inner, u + p * u_step + (size_t)column * inner,
+              m + p * step + (size_t)t * columns + column, inner, columns);
         }
       }
-      for (uint t = 0; t < used; ++t) {
-        const int3 at = corner_of(first + t, tiles);
-        __global keel_stored *to = result +
-            (((size_t)at.z * extent.y + at.y) * extent.x + at.x) * columns + column;
-        for (uint c = 0; c < PRODUCT_COLUMNS; c += 16) {
-          const floats shift = has_bias ? LOAD(bias + column + c) : (floats)(0.0f);
-          keel_winograd_result(
-              m + t * PRODUCT_COLUMNS + c, m_step, shift, to + c, extent - at.xy,
-              (uint)extent.x * columns, columns, activation, parameter);
-        }
+    }
+    for (uint t = 0; t < used; ++t) {
+      const int3 at = corner_of(first + t, tiles);
+      __global keel_stored *to =
+          result + (((size_t)at.z * extent.y + at.y) * extent.x + at.x) * columns;
+      for (uint c = 0; c < columns; c += 16) {
+        const floats shift = has_bias ? LOAD(bias + c) : (floats)(0.0f);
+        keel_winograd_result(
+            m + (size_t)t * columns + c, step, shift, to + c, extent - at.xy,
+            (uint)extent.x * columns, columns, activation, parameter, past);
       }
     }
   }

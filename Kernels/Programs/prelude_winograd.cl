@@ -141,6 +141,13 @@ static inline void filter_gradient_line(const floats *m, const uint from, floats
 }
 #endif
 
+// Whether arrays of `count` elements are stored past the caches: smaller ones than elsewhere too, as
+// points are stored far apart, where reading their lines first costs most, and a block's results
+// are stored by a core that multiplies in its cache.
+#define PAST_ELEMENTS (1u << 20)
+#define keel_winograd_goes_past(p, count) \
+  ((count) >= PAST_ELEMENTS && keel_stored_goes_past(p, KEEL_PAST_ELEMENTS))
+
 // Where the block of an image that belongs to a tile begins: x along the width, y, and the image.
 static inline int3 corner_of(const uint tile, const int2 tiles)
 {
@@ -188,11 +195,11 @@ static inline void keel_winograd_source(
 }
 
 // to = activation(shift + A' m A) of a tile whose first pixel is at `to`; `left` pixels of it along
-// the width and the height are inside the image.
+// the width and the height are inside the image; `past` the caches or not.
 static inline void keel_winograd_result(
     __global const float *m, const ulong point_step, const floats shift, __global keel_stored *to,
     const int2 left, const uint row_step, const uint channels, const uint activation,
-    const float parameter)
+    const float parameter, const bool past)
 {
   floats points[POINTS * POINTS], half_way[TILE_OUT * POINTS], block[TILE_OUT * TILE_OUT];
 #pragma unroll
@@ -218,8 +225,8 @@ static inline void keel_winograd_result(
     for (uint x = 0; x < TILE_OUT; ++x) {
       if ((int)y < left.y && (int)x < left.x) {
         const floats z = block[y * TILE_OUT + x];
-        keel_set(select(z, (floats)(0.0f), (z <= (floats)(0.0f)) & relu),
-                 to + (size_t)y * row_step + (size_t)x * channels);
+        keel_set_past(select(z, (floats)(0.0f), (z <= (floats)(0.0f)) & relu),
+                      to + (size_t)y * row_step + (size_t)x * channels, past);
       }
     }
   }

@@ -16,13 +16,15 @@ extension OpenCLBackend {
     let byColumns = winograd(plan, columns)
     let byInner = winograd(plan, inner)
     let run = isCPUClass ? 16 : 1
+    let inBlocks = plan.block > 0 && source.dtype == result.dtype
+    let width = inBlocks ? 16 * blockVectors(extents) : columns
     try launchWinograd(
       "convolution2d_winograd_filter", byColumns, filter.dtype,
       vectors: inner * columns / byColumns.width, run: run, filter, u.array, UInt32(inner),
-      UInt32(columns), UInt32(gather.filterTapStep),
+      UInt32(columns), UInt32(width), UInt32(gather.filterTapStep),
       UInt32(gather.filterInnerStep), UInt32(gather.filterColumnStep), UInt32(turns ? 1 : 0),
       UInt32(run), UInt64(u.step))
-    if plan.block > 0, source.dtype == result.dtype {
+    if inBlocks {
       return try convolution2DWinogradBlocks(
         source, points: u.array, uStep: u.step, gather, origin: origin, plan, extents, epilogue,
         into: result)

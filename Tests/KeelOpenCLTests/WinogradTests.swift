@@ -32,7 +32,12 @@ extension BothClassesTests {
       Form(batch: 5, extent: (1, 1), channels: (32, 16)),
       Form(batch: 1, extent: (2, 13), channels: (64, 36), activation: .leakyRelu(slope: 0.1)),
       Form(extent: (4, 4), channels: (16, 16), padding: (3, 4, 2, 3)),
+      // So many filters that their points are stored past the caches.
+      Form(batch: 1, extent: (4, 4), channels: (160, 192)),
     ]
+
+    /// Several blocks for each work-item, and results that are stored past the caches.
+    private static let large = Form(batch: 4, extent: (128, 130), channels: (16, 16))
 
     /// Slices of eight tiles, so that sums go over several.
     @Test(arguments: [2, 4], forms)
@@ -114,7 +119,9 @@ extension BothClassesTests {
     }
 
     /// Blocks that one work-item takes through all stages, some of them with tiles to spare.
-    @Test(arguments: [2, 4], forms.filter { $0.channels.0 % 16 == 0 && $0.channels.1 % 16 == 0 })
+    @Test(
+      arguments: [2, 4],
+      [large] + forms.filter { $0.channels.0 % 16 == 0 && $0.channels.1 % 16 == 0 })
     func blocksEqualTheStagesInEveryBit(tileOut: Int, form: Form) throws {
       let g = form.geometry
       try TestDevice.bothClasses { backend in
