@@ -2,7 +2,7 @@ internal import KeelAutograd
 package import KeelBackend
 package import KeelCases
 
-/// Times the large cases of the catalog on a device.
+/// Times cases of the catalog on a device.
 package struct CaseBenchmark {
   package let device: Device
   package let effort: Effort

@@ -36,8 +36,8 @@ package struct OperationCase: Sendable {
   package typealias Run = @Sendable (CaseOperands) throws(TensorError) -> [Tensor]
   package typealias Oracle = @Sendable ([[Double]]) -> [[Double]]
 
-  /// Whether a case is for checking or for timing.
-  package enum SizeClass: String, Sendable {
+  /// Whether a case is for checking, or for timing with rates.
+  package enum SizeClass: String, CaseIterable, Sendable {
     case small
     case large
   }

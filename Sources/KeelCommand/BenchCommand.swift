@@ -8,7 +8,7 @@ import KeelCases
 import KeelData
 import KeelReport
 
-/// `keel bench`: times the large cases and whole training steps on a device.
+/// `keel bench`: times cases of the catalog and whole training steps on a device.
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
@@ -20,6 +20,8 @@ struct BenchCommand: ParsableCommand {
       Each operation is checked against its reference before it is timed. For training steps
       "moved" counts the arrays of all operations once in and once out, "peak" the most memory
       that arrays took at a time. start/ is a new process until it has trained its first step.
+      Small cases, which parity also checks, show what a call costs where the work is next to
+      nothing: they have times only.
       """)
 
   @OptionGroup var option: DeviceOption
@@ -27,6 +29,9 @@ struct BenchCommand: ParsableCommand {
 
   @Option(help: "Only benchmarks whose id contains the text, such as matmul or step/.")
   var filter: String = ""
+
+  @Option(help: "The cases to time: large, together with training steps, or small.")
+  var size: OperationCase.SizeClass = .large
 
   @Option(help: ArgumentHelp("Also write the results to a file.", valueName: "file"))
   var json: String?
@@ -65,13 +70,13 @@ struct BenchCommand: ParsableCommand {
       return try StartBenchmark.takeFirstStep(on: device)
     }
     let effort: Effort = quick ? .quick : .full
-    let cases = CaseCatalog.matching(filter, in: CaseCatalog.large)
-    let steps = StepBenchmark.all.filter { filter.isEmpty || $0.id.contains(filter) }
-    let starts =
-      explain ? [] : StartBenchmark.all.filter { filter.isEmpty || $0.id.contains(filter) }
+    let isWhole = size == .large
+    let cases = CaseCatalog.matching(filter, in: isWhole ? CaseCatalog.large : CaseCatalog.small)
+    let steps = isWhole ? StepBenchmark.all.filter { isWanted($0.id) } : []
+    let starts = isWhole && !explain ? StartBenchmark.all.filter { isWanted($0.id) } : []
     guard !cases.isEmpty || !steps.isEmpty || !starts.isEmpty else {
       throw ExitStatus.badInput(
-        "no benchmark contains '\(filter)'; run without --filter to see all")
+        "no \(size.rawValue) benchmark contains '\(filter)'; run without --filter to see all")
     }
     for file in [json, roofline].compactMap({ $0 }) { try OutputFile.requireWritable(file) }
     let compared = try baseline.map(readBaseline)
@@ -97,6 +102,8 @@ struct BenchCommand: ParsableCommand {
       try write(report, to: json)
     }
   }
+
+  private func isWanted(_ id: String) -> Bool { filter.isEmpty || id.contains(filter) }
 
   private func measure(
     _ cases: [OperationCase], _ steps: [StepBenchmark], _ starts: [StartBenchmark],
@@ -191,3 +198,5 @@ struct BenchCommand: ParsableCommand {
     print("\nwritten to \(path)")
   }
 }
+
+extension OperationCase.SizeClass: ExpressibleByArgument {}

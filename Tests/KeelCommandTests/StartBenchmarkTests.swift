@@ -32,7 +32,7 @@ import Testing
       "bench", "--explain", "--device", "cpu", "--filter", "start/",
     ])
     #expect(explained.status == 2)
-    #expect(explained.complaint.contains("no benchmark contains 'start/'"))
+    #expect(explained.complaint.contains("no large benchmark contains 'start/'"))
     guard try bench.keel("devices").output.contains("opencl:0") else { return }
     let classless = try bench.keel(
       ["bench", "--first-step", "--device", "opencl"], environment: ["KEEL_DEVICE_CLASS": "fpga"])

@@ -88,6 +88,11 @@ import Testing
     let results = (report as? [String: Any])?["results"] as? [[String: Any]]
     #expect(results?.first?["id"] as? String == "softmax/log_rows8192_columns1000@large")
     #expect((results?.first?["milliseconds"] as? Double ?? 0) > 0)
+    let small = try bench.keel(
+      "bench", "--quick", "--size", "small", "--filter", "softmax/log", "--device", "cpu")
+    #expect(small.status == 0, "\(small.transcript)")
+    #expect(small.output.contains("softmax/log"))
+    #expect(!small.output.contains("@large") && !small.output.contains("% of limit"))
   }
 
   @Test("ops lists every operation with kernels, gradient, cases and devices")
