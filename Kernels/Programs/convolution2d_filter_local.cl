@@ -76,6 +76,9 @@ void convolution2d_filter_local_tiles(
     row_x[r] = tap % kernel_extent.x * tap_step.x;
     row_channel[r] = row + r < rows ? (int)((row + r) % inner) : -1;
   }
+  // A lane's first quad of each tile, and how far its others are from it.
+  const uint2 x_at = quad_place(lane, TILE_ROWS, 0), x_stride = quad_stride(TILE_ROWS, 0);
+  const uint2 dy_at = quad_place(lane, TILE_COLUMNS, 0), dy_stride = quad_stride(TILE_COLUMNS, 0);
   float4 x_next[QUAD_ROUNDS(TILE_ROWS)], dy_next[QUAD_ROUNDS(TILE_COLUMNS)];
   float sum[ITEM_ROWS][ITEM_COLUMNS];
   #pragma unroll
@@ -95,7 +98,7 @@ void convolution2d_filter_local_tiles(
       #pragma unroll
       for (uint t = 0; t < QUAD_ROUNDS(TILE_ROWS); ++t) {
         if (!HAS_QUAD(t * GROUP + lane, TILE_ROWS)) continue;
-        const uint2 at = quad_place(t * GROUP + lane, TILE_ROWS, 0);
+        const uint2 at = x_at + t * x_stride;
         const int image = pixel_image[at.y];
         const int h = pixel_y[at.y], w = pixel_x[at.y];
         if (quads & LEFT_QUADS) {
@@ -117,7 +120,7 @@ void convolution2d_filter_local_tiles(
       #pragma unroll
       for (uint t = 0; t < QUAD_ROUNDS(TILE_COLUMNS); ++t) {
         if (!HAS_QUAD(t * GROUP + lane, TILE_COLUMNS)) continue;
-        const uint2 at = quad_place(t * GROUP + lane, TILE_COLUMNS, 0);
+        const uint2 at = dy_at + t * dy_stride;
         dy_next[t] = keel_quad(
             dy_group + (size_t)(start - TILE_INNER + at.y) * out_channels + column + at.x,
             (int)(columns - column - at.x), left - (int)at.y, 0, quads & RIGHT_QUADS);
@@ -129,20 +132,11 @@ void convolution2d_filter_local_tiles(
           sum, lane TILE_EXCHANGE_OF(exchange));
     }
     if (left > 0) {
-      #pragma unroll
-      for (uint t = 0; t < QUAD_ROUNDS(TILE_ROWS); ++t) {
-        if (!HAS_QUAD(t * GROUP + lane, TILE_ROWS)) continue;
-        keel_put_quad(
-            x_tiles + (turn ^ 1) * TILE_INNER * TILE_ROWS, x_next[t],
-            quad_place(t * GROUP + lane, TILE_ROWS, 0), TILE_ROWS, 0);
-      }
-      #pragma unroll
-      for (uint t = 0; t < QUAD_ROUNDS(TILE_COLUMNS); ++t) {
-        if (!HAS_QUAD(t * GROUP + lane, TILE_COLUMNS)) continue;
-        keel_put_quad(
-            dy_tiles + (turn ^ 1) * TILE_INNER * TILE_COLUMNS, dy_next[t],
-            quad_place(t * GROUP + lane, TILE_COLUMNS, 0), TILE_COLUMNS, 0);
-      }
+      KEEL_PUT_TILE(
+          x_tiles + (turn ^ 1) * TILE_INNER * TILE_ROWS, x_next, x_at, x_stride, TILE_ROWS, 0)
+      KEEL_PUT_TILE(
+          dy_tiles + (turn ^ 1) * TILE_INNER * TILE_COLUMNS, dy_next, dy_at, dy_stride,
+          TILE_COLUMNS, 0)
     }
     if (lane < TILE_INNER) {
       const uint q = start + lane, at = turn * TILE_INNER + lane;

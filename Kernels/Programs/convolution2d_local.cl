@@ -123,13 +123,12 @@ void convolution2d_local_tiles(
     pixel_y[r] = in_image / wide;
     pixel_x[r] = in_image % wide;
   }
+  // A lane's first quad of a filter's tile, and how far its others are from it.
+  const uint2 filter_at = quad_place(lane, TILE_COLUMNS, RIGHT_INWARDS);
+  const uint2 filter_stride = quad_stride(TILE_COLUMNS, RIGHT_INWARDS);
   float4 source_next[QUAD_ROUNDS(TILE_ROWS)], filter_next[QUAD_ROUNDS(TILE_COLUMNS)];
   float sum[ITEM_ROWS][ITEM_COLUMNS];
-  #pragma unroll
-  for (uint i = 0; i < ITEM_ROWS; ++i) {
-    #pragma unroll
-    for (uint j = 0; j < ITEM_COLUMNS; ++j) sum[i][j] = 0.0f;
-  }
+  keel_clear_sums(sum);
   // Round r fills the table of steps r, loads tile r - 1 and multiplies tile r - 2.
   uint turn = 0;
   for (uint start = begin; start < end + 2 * TILE_INNER; start += TILE_INNER) {
@@ -166,7 +165,7 @@ void convolution2d_local_tiles(
       #pragma unroll
       for (uint t = 0; t < QUAD_ROUNDS(TILE_COLUMNS); ++t) {
         if (!HAS_QUAD(t * GROUP + lane, TILE_COLUMNS)) continue;
-        const uint2 at = quad_place(t * GROUP + lane, TILE_COLUMNS, RIGHT_INWARDS);
+        const uint2 at = filter_at + t * filter_stride;
         __global const float *from = filter_group + (size_t)(column + at.x) * filter_column_step;
         const int along = (int)(columns - column - at.x), inwards = left - (int)at.y;
         if (!RIGHT_INWARDS || (quads & RIGHT_QUADS)) {
@@ -196,14 +195,9 @@ void convolution2d_local_tiles(
             source_tiles + (turn ^ 1) * TILE_INNER * TILE_ROWS, source_next[t],
             (uint2)(SOURCE_ROW(t * GROUP + lane), SOURCE_STEP(t * GROUP + lane)), TILE_ROWS, 1);
       }
-      #pragma unroll
-      for (uint t = 0; t < QUAD_ROUNDS(TILE_COLUMNS); ++t) {
-        if (!HAS_QUAD(t * GROUP + lane, TILE_COLUMNS)) continue;
-        keel_put_quad(
-            filter_tiles + (turn ^ 1) * TILE_INNER * TILE_COLUMNS, filter_next[t],
-            quad_place(t * GROUP + lane, TILE_COLUMNS, RIGHT_INWARDS), TILE_COLUMNS,
-            RIGHT_INWARDS);
-      }
+      KEEL_PUT_TILE(
+          filter_tiles + (turn ^ 1) * TILE_INNER * TILE_COLUMNS, filter_next, filter_at,
+          filter_stride, TILE_COLUMNS, RIGHT_INWARDS)
     }
     if (lane < TILE_INNER) {
       const uint k = start + lane, at = turn * TILE_INNER + lane;

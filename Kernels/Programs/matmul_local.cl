@@ -70,11 +70,7 @@ void matmul_local_tiles(
 
   float4 a_next[QUAD_ROUNDS(TILE_ROWS)], b_next[QUAD_ROUNDS(TILE_COLUMNS)];
   float sum[ITEM_ROWS][ITEM_COLUMNS];
-  #pragma unroll
-  for (uint i = 0; i < ITEM_ROWS; ++i) {
-    #pragma unroll
-    for (uint j = 0; j < ITEM_COLUMNS; ++j) sum[i][j] = 0.0f;
-  }
+  keel_clear_sums(sum);
   // The first round only loads, the last one only multiplies.
   uint turn = 0;
   for (uint start = begin; start < end + TILE_INNER; start += TILE_INNER) {
@@ -102,20 +98,12 @@ void matmul_local_tiles(
           b_tiles + (turn ^ 1) * TILE_INNER * TILE_COLUMNS, sum, lane TILE_EXCHANGE_OF(exchange));
     }
     if (start < end) {
-      #pragma unroll
-      for (uint t = 0; t < QUAD_ROUNDS(TILE_ROWS); ++t) {
-        if (!HAS_QUAD(t * GROUP + lane, TILE_ROWS)) continue;
-        keel_put_quad(
-            a_tiles + turn * TILE_INNER * TILE_ROWS, a_next[t],
-            a_at + t * a_stride, TILE_ROWS, LEFT_INWARDS);
-      }
-      #pragma unroll
-      for (uint t = 0; t < QUAD_ROUNDS(TILE_COLUMNS); ++t) {
-        if (!HAS_QUAD(t * GROUP + lane, TILE_COLUMNS)) continue;
-        keel_put_quad(
-            b_tiles + turn * TILE_INNER * TILE_COLUMNS, b_next[t],
-            b_at + t * b_stride, TILE_COLUMNS, RIGHT_INWARDS);
-      }
+      KEEL_PUT_TILE(
+          a_tiles + turn * TILE_INNER * TILE_ROWS, a_next, a_at, a_stride, TILE_ROWS,
+          LEFT_INWARDS)
+      KEEL_PUT_TILE(
+          b_tiles + turn * TILE_INNER * TILE_COLUMNS, b_next, b_at, b_stride, TILE_COLUMNS,
+          RIGHT_INWARDS)
     }
     barrier(CLK_LOCAL_MEM_FENCE);  // these tiles are whole, and everyone is done with the others
     turn ^= 1;

@@ -131,6 +131,14 @@ static inline void keel_put_quad(
 #endif
 }
 
+// Puts a work-item's quads into a tile: the first at `first`, the others `stride` apart. Not a
+// function: its loop would be unrolled too late for `quads` to stay in registers.
+#define KEEL_PUT_TILE(tile, quads, first, stride, width, inwards)            \
+  _Pragma("unroll") for (uint t = 0; t < QUAD_ROUNDS(width); ++t) {          \
+    if (!HAS_QUAD(t * GROUP + lane, width)) continue;                        \
+    keel_put_quad(tile, (quads)[t], (first) + t * (stride), width, inwards); \
+  }
+
 #if KEEL_PRODUCT == KEEL_MULTIPLY_ADD
 
 // Local memory that the product needs beside the tiles, as an array of the kernel: none.
@@ -240,6 +248,15 @@ static inline void keel_warp_multiply_played(
   keel_warp_multiply_played(left, right, sum, lane, exchange)
 #endif
 #endif
+
+static inline void keel_clear_sums(float (*sum)[ITEM_COLUMNS])
+{
+  #pragma unroll
+  for (uint i = 0; i < ITEM_ROWS; ++i) {
+    #pragma unroll
+    for (uint j = 0; j < ITEM_COLUMNS; ++j) sum[i][j] = 0.0f;
+  }
+}
 
 // sum[i][j] += the product of both tiles at (tile_row(i), tile_column(j)), in the order of k.
 static inline void keel_tile_multiply(
