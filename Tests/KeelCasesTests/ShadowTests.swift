@@ -78,8 +78,9 @@ extension CaseTests {
       let (rows, columns) = (21_632, 32)
       let y = try shadow.array(
         [Float](repeating: 1, count: rows * columns), shape: [rows, columns])
-      let waves = (0..<rows * columns).map { index in
-        Float(sin(2 * Double.pi * Double(index / columns) / Double(rows))) / Float(index % 7 + 3)
+      let waves = (0..<rows * columns).map { (index: Int) -> Float in
+        let turn = Double(index / columns) / Double(rows)
+        return Float(sin(2 * Double.pi * turn)) / Float(index % 7 + 3)
       }
       let dy = try shadow.array(waves, shape: [rows, columns])
       try shadow.biasActivationGradient(

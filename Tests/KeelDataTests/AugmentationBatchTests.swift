@@ -153,7 +153,8 @@ import Testing
         let other = plain.example(at: Int(mix.places[row])).normalized
         for place in 0..<784 {
           let blend = mix.weight * own[place] + (1 - mix.weight) * other[place]
-          #expect(abs(values[row * 784 + place] - blend) < 0.5 / 255 + 1e-5)
+          let difference = values[row * 784 + place] - blend
+          #expect(abs(difference) < 0.5 / 255 + 1e-5)
         }
       }
     }

@@ -64,7 +64,9 @@ import Testing
 
   private func inputs(_ model: Model) throws -> Tensor {
     try Tensor(
-      (0..<(6 * model.inputShape.count)).map { Float(($0 * 37 + $0 / 11) % 23) / 9 - 1.2 },
+      (0..<(6 * model.inputShape.count)).map { (place: Int) -> Float in
+        Float((place * 37 + place / 11) % 23) / 9 - 1.2
+      },
       shape: Shape([6] + model.inputShape.extents), on: model.device)
   }
 

@@ -102,7 +102,9 @@ import Testing
   private func inputs(_ model: Model, rows: Int = 6) throws -> Tensor {
     let count = rows * model.inputShape.count
     return try Tensor(
-      (0..<count).map { Float(($0 * 37 + $0 / 11) % 23) / 7 - 1.5 },
+      (0..<count).map { (place: Int) -> Float in
+        Float((place * 37 + place / 11) % 23) / 7 - 1.5
+      },
       shape: Shape([rows] + model.inputShape.extents), on: model.device)
   }
 

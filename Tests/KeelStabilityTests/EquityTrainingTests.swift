@@ -12,12 +12,13 @@ import Testing
   /// steps; after the equity transform alone they train.
   @Test(arguments: TestDevices.all) func deepScaledNetworkTrains(_ device: Device) throws {
     let steps = 120
-    let x = try Tensor(
-      (0..<512).map { Float(($0 * 97 + $0 / 8 * 31) % 101) / 50 - 1 }, shape: [64, 8], on: device)
-    let values = try x.scalars()
+    let values = (0..<512).map { (place: Int) -> Float in
+      Float((place * 97 + place / 8 * 31) % 101) / 50 - 1
+    }
+    let x = try Tensor(values, shape: [64, 8], on: device)
     let labels = try Tensor(
-      (0..<64).map { Int32(values[$0 * 8] + values[$0 * 8 + 1] > 0 ? 1 : 0) }, shape: [64],
-      on: device)
+      (0..<64).map { (row: Int) -> Int32 in values[row * 8] + values[row * 8 + 1] > 0 ? 1 : 0 },
+      shape: [64], on: device)
     func losses(equity: Bool) throws -> [Float] {
       let layers: [any Layer] = (0..<49).map { _ in
         Dense(32, activation: .relu, initializer: .heNormal)

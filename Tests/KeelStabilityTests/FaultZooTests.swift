@@ -30,7 +30,7 @@ import Testing
   }
 
   private func batch(_ device: Device) throws -> (x: Tensor, labels: Tensor) {
-    let numbers = (0..<32).map { Float(($0 * 7) % 11) / 5 - 1 }
+    let numbers = (0..<32).map { (place: Int) -> Float in Float((place * 7) % 11) / 5 - 1 }
     return (
       try Tensor(numbers, shape: [8, 4], on: device),
       try Tensor((0..<8).map { Int32($0 % 3) }, shape: [8], on: device)

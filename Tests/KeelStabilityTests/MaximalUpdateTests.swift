@@ -62,10 +62,9 @@ import Testing
     for (entry, parameter) in zip(adam, wide.parameters) where entry.role != .vector {
       let values = try wide.weights(named: entry.name).map(Double.init)
       let square = values.reduce(0) { $0 + $1 * $1 } / Double(values.count)
-      // Four standard errors of a variance.
-      #expect(
-        abs(square / (entry.deviation * entry.deviation) - 1)
-          < 4 * (2 / Double(values.count)).squareRoot())
+      let error = square / (entry.deviation * entry.deviation) - 1
+      let standardError = (2 / Double(values.count)).squareRoot()
+      #expect(abs(error) < 4 * standardError)
       #expect(parameter.learningRateScale == entry.learningRateScale)
     }
     let descent = try wide.initializeMuP(base: base, for: .sgd(learningRate: 1)).entries

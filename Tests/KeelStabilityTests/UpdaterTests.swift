@@ -19,7 +19,9 @@ import Testing
   }
 
   private func batch(_ device: Device, rows: Range<Int> = 0..<8) throws -> (Tensor, Tensor) {
-    let numbers = rows.flatMap { row in (0..<4).map { Float((row * 7 + $0 * 3) % 5) - 2 } }
+    let numbers = rows.flatMap { (row: Int) -> [Float] in
+      (0..<4).map { (column: Int) -> Float in Float((row * 7 + column * 3) % 5) - 2 }
+    }
     return (
       try Tensor(numbers, shape: [rows.count, 4], on: device),
       try Tensor(rows.map { Int32($0 % 3) }, shape: [rows.count], on: device)
