@@ -56,6 +56,15 @@ static inline int2 windows_over(
   return (int2)(from, min(reach / stride + 1, extent));
 }
 
+// A window's next element: a NaN beats every number, and nothing beats a NaN.
+#define MEET(tap, place) \
+  do { \
+    const floats value = keel_get(place); \
+    const ints wins = ~(value <= best) & (best == best); \
+    best = wins ? value : best; \
+    winner = wins ? (ints)(tap) : winner; \
+  } while (0)
+
 // pooling2d_max — y = the first largest element of each window, its first NaN if there is one.
 //
 // Buffers    x: batch x height x width x channels; y, indices: batch x outHeight x outWidth x
@@ -65,7 +74,9 @@ static inline int2 windows_over(
 // Numerics   exact.
 // Launched   Sources/KeelOpenCL/OpenCLPooling2D.swift
 // Checked    Sources/KeelCases/Pooling2DCases.swift
-// Why        channels are contiguous, so a window is compared a vector of channels at a time.
+// Why        channels are contiguous, so a window is compared a vector of channels at a time. Two
+//            by two is what most networks have: without loops, and as its two rows are runs that
+//            end soon, those of the next row of windows are called into the cache meanwhile.
 __kernel void pooling2d_max(
     __global const keel_stored *restrict x,
     __global keel_stored *restrict y,
@@ -84,16 +95,29 @@ __kernel void pooling2d_max(
     const int2 columns = inside(q, g.stride_width, g.pad_left, g.window_width, g.width);
     const int top = p * g.stride_height - g.pad_top;
     const int left = q * g.stride_width - g.pad_left;
-    floats best = keel_get(x + ((image + rows.x) * g.width + columns.x) * g.channels + c);
-    ints winner = (ints)((rows.x - top) * g.window_width + columns.x - left);
-    for (int h = rows.x; h < rows.y; ++h) {
-      __global const keel_stored *from = x + ((image + h) * g.width + columns.x) * g.channels + c;
-      const int tap = (h - top) * g.window_width - left;
-      for (int w = columns.x; w < columns.y; ++w, from += g.channels) {
-        const floats value = keel_get(from);
-        const ints wins = (value > best) | ((value != value) & (best == best));
-        best = wins ? value : best;
-        winner = wins ? (ints)(tap + w) : winner;
+    __global const keel_stored *from =
+        x + ((image + rows.x) * g.width + columns.x) * g.channels + c;
+    const size_t pitch = (size_t)g.width * g.channels;
+    int tap = (rows.x - top) * g.window_width + columns.x - left;
+    floats best = keel_get(from);
+    ints winner = (ints)(tap);
+    if (rows.y - rows.x == 2 && columns.y - columns.x == 2) {
+#if KEEL_WIDTH == 16
+      __global const keel_stored *next = from + g.stride_height * pitch;
+      keel_fetch(next);
+      keel_fetch(next + g.channels);
+      keel_fetch(next + pitch);
+      keel_fetch(next + pitch + g.channels);
+#endif
+      MEET(tap + 1, from + g.channels);
+      MEET(tap + g.window_width, from + pitch);
+      MEET(tap + g.window_width + 1, from + pitch + g.channels);
+    } else {
+      for (int h = rows.x; h < rows.y; ++h, from += pitch, tap += g.window_width) {
+        __global const keel_stored *place = from;
+        for (int w = 0; w < columns.y - columns.x; ++w, place += g.channels) {
+          MEET(tap + w, place);
+        }
       }
     }
     const size_t out = (row * g.out_width + q) * g.channels + c;
