@@ -60,6 +60,9 @@ public final class Trainer {
   /// choice for users: the weights are the same bits.
   package var capturesSteps = true
 
+  /// What the captures of the last `fit` have done so far.
+  package internal(set) var capture: CaptureSummary?
+
   /// Complete epochs, and batches of the one after them.
   package internal(set) var position = BatchPosition(epoch: 0)
   /// The plan of a `fit` that was stopped: the next call goes on with it.

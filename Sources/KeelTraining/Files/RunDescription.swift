@@ -45,6 +45,9 @@ public struct RunDescription: Hashable, Sendable, Codable {
   public var tuning: TuningRecord?
   /// How matrix products took their operands, where it is recorded.
   public var products: ProductPrecision?
+  /// How many steps the device repeated from a record since the training began or last went on, and
+  /// why it did not, or not all; nil in files of earlier versions.
+  public var capture: CaptureSummary?
   /// How far it is.
   public var progress: Progress
 
@@ -83,6 +86,7 @@ public struct RunDescription: Hashable, Sendable, Codable {
     build = .current
     tuning = model.device.tuning
     products = model.device.productPrecision
+    capture = trainer.capture
     progress = Progress(
       epochs: trainer.position.epoch, batches: trainer.position.step,
       steps: trainer.updater.step, isComplete: trainer.position.epoch >= plan.lastEpoch,

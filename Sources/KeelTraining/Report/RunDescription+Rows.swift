@@ -48,6 +48,12 @@ extension RunDescription {
     return "\(tuning.fingerprint); \(tuning.choices.count) choices used"
   }
 
+  private var captureText: String {
+    guard let capture else { return "not recorded" }
+    let count = "\(capture.replays) since the training last began"
+    return capture.declined.map { "\(count); others not: \($0)" } ?? count
+  }
+
   /// What computed it.
   var machineRows: [[String]] {
     [
@@ -59,6 +65,7 @@ extension RunDescription {
       ["compute units", "\(device.computeUnits)"],
       ["tuning", tuningText],
       ["operands of products", products?.rawValue ?? "not recorded"],
+      ["steps repeated from a record", captureText],
       ["Keel", build?.keel ?? "not recorded"],
       ["Swift compiler", build?.swift ?? "not recorded"],
     ]
