@@ -126,6 +126,8 @@ private final class BackwardPass {
   private var traced = 0
   private var leaves: [ObjectIdentifier: Leaf] = [:]
   private var gradients: [ObjectIdentifier: Gradient] = [:]
+  /// What is still to be computed, if it is all that has arrived.
+  private var deferred: [ObjectIdentifier: DeferredGradient] = [:]
   private var wanted: Set<ObjectIdentifier> = []
 
   init(_ backend: any Backend, accumulate: Bool, keepsGraph: Bool) {
@@ -197,8 +199,15 @@ private final class BackwardPass {
     guard wanted.contains(ObjectIdentifier(root)) else { return }
     gradients[ObjectIdentifier(root)] = Gradient(array: seed, isOwned: isOwned)
     for node in nodes.reversed() {
-      guard let upstream = gradients.removeValue(forKey: ObjectIdentifier(node)) else { continue }
-      try onDevice { () throws(DeviceError) in try pull(node, upstream) }
+      let later = deferred.removeValue(forKey: ObjectIdentifier(node))
+      let upstream = gradients.removeValue(forKey: ObjectIdentifier(node))
+      try onDevice { () throws(DeviceError) in
+        if let upstream {
+          try pull(node, upstream)
+        } else if let later {
+          try pull(node, later)
+        }
+      }
       if !keepsGraph { node.consume() }
     }
   }
@@ -212,7 +221,25 @@ private final class BackwardPass {
     }
   }
 
-  private func pull(_ node: Node, _ upstream: Gradient) throws(DeviceError) {
+  /// A node of which only maxima are used: their gradient becomes that inside the activation.
+  private func pull(_ node: Node, _ later: DeferredGradient) throws(DeviceError) {
+    var maxima = later.maxima
+    if !later.isOwned {
+      let own = try backend.newArray(maxima.upstream.shape, maxima.upstream.dtype)
+      try backend.pointwise(.x, [maxima.upstream], into: own)
+      maxima = WindowMaxima(
+        y: maxima.y, upstream: own, indices: maxima.indices, maxima.geometry)
+    }
+    let dz = try backend.newArray(later.shape, later.dtype)
+    try pull(node, Gradient(array: dz, isOwned: true), maxima, seen: later.elements)
+  }
+
+  /// - Parameters:
+  ///   - maxima: what stands for the gradient, whose array then waits to be written.
+  ///   - seen: the gradient as the observer has met it.
+  private func pull(
+    _ node: Node, _ upstream: Gradient, _ maxima: WindowMaxima? = nil, seen: NDArray? = nil
+  ) throws(DeviceError) {
     var (dy, isOwned) = (upstream.array, upstream.isOwned)
     if node.overwritesUpstream, !isOwned, dy.count > 0 {
       dy = try backend.newArray(dy.shape, dy.dtype)
@@ -222,11 +249,14 @@ private final class BackwardPass {
     var dx = [NDArray?](repeating: nil, count: node.inputs.count)
     var isInPlace = [Bool](repeating: false, count: node.inputs.count)
     let overDy = isOwned ? positionOverUpstream(node, dy) : nil
+    var later = putOff(node, dy, isOwned: isOwned)
     var (passes, direct) = (0, Set<ObjectIdentifier>())
     for (position, input) in node.inputs.enumerated() where isWanted(input) {
       guard let input else { continue }
       if case .passes = input.link {
         passes += 1
+      } else if later != nil, observer == nil {
+        continue
       } else if case .leaf(let leaf) = input.target, let state = leaves[ObjectIdentifier(leaf)],
         !state.isWritten, direct.insert(ObjectIdentifier(leaf)).inserted
       {
@@ -242,12 +272,21 @@ private final class BackwardPass {
       // Nothing flows out of an empty result.
       for array in dx { if let array { try backend.fill(array, with: 0) } }
     } else if node.ending != nil || dx.contains(where: { $0 != nil }) {
-      observer?.pullbackBegan(node.traceNumber, upstream: dy)
+      observer?.pullbackBegan(node.traceNumber, upstream: seen ?? dy)
       if let ending = node.ending { try takeOff(ending, from: dy, upstream.addend) }
-      try node.pullback?(dy, dx)
+      if let maxima {
+        try node.maxima.pullback?(maxima, dy, dx)
+      } else {
+        try node.pullback?(dy, dx)
+      }
       observer?.pullbackEnded(node.traceNumber, gradients: dx)
     }
     traced = node.traceNumber
+    if later != nil, case .node(let target)? = node.inputs.first??.target {
+      later?.elements = dx[0]
+      deferred[ObjectIdentifier(target)] = later
+      return
+    }
     // What is in a destination already comes first: later contributions are added to it.
     for isFirst in [true, false] {
       for (position, input) in node.inputs.enumerated() where isInPlace[position] == isFirst {
@@ -258,6 +297,16 @@ private final class BackwardPass {
           isInPlace: isFirst)
       }
     }
+  }
+
+  /// What the gradient of a node's input waits as, if that is of use to who gets it.
+  private func putOff(_ node: Node, _ dy: NDArray, isOwned: Bool) -> DeferredGradient? {
+    guard dy.count > 0, let deferral = node.maxima.deferral, let input = node.inputs.first,
+      let input, isWanted(input), case .node(let target) = input.target,
+      target.maxima.pullback != nil, gradients[ObjectIdentifier(target)] == nil,
+      deferred[ObjectIdentifier(target)] == nil
+    else { return nil }
+    return deferral(dy, isOwned)
   }
 
   /// dz = (dy + addend) * activation'(y), over dy.
@@ -312,6 +361,16 @@ private final class BackwardPass {
       leaves[key]?.isWritten = true
     case .node(let node):
       let key = ObjectIdentifier(node)
+      if let later = deferred.removeValue(forKey: key) {
+        // Not all that arrives: its elements are needed.
+        var elements = later.elements
+        if elements == nil {
+          let own = try backend.newArray(later.shape, later.dtype)
+          try later.write(own)
+          elements = own
+        }
+        gradients[key] = elements.map { Gradient(array: $0, isOwned: true) }
+      }
       guard let first = gradients[key] else {
         gradients[key] = Gradient(array: array, isOwned: isOwned)
         return

@@ -29,6 +29,38 @@ package enum GradientLink: Sendable {
 /// which is nil where input i needs none. It must write every element and accumulates nothing.
 package typealias Pullback = (_ dy: NDArray, _ dx: [NDArray?]) throws(DeviceError) -> Void
 
+/// A contribution to a gradient that is not computed yet: whoever gets it may do with less than all
+/// of its elements.
+struct DeferredGradient {
+  let shape: Shape
+  let dtype: DType
+  /// Maxima of the tensor whose gradient it is, and their gradient.
+  let maxima: WindowMaxima
+  /// Whether nobody else reads the gradient of the maxima, so that it can be overwritten.
+  let isOwned: Bool
+  /// Writes all elements.
+  let write: (NDArray) throws(DeviceError) -> Void
+  /// All elements, where an observer wanted to see them.
+  var elements: NDArray?
+}
+
+/// Says how the gradient of an operation's one input follows from `dy`, without computing it.
+typealias Deferral = (_ dy: NDArray, _ isOwned: Bool) -> DeferredGradient
+
+/// A pullback from the gradient of maxima of the output; it writes that of what is inside the
+/// activation into `dz`, of the output's shape.
+typealias MaximaPullback = (
+  _ maxima: WindowMaxima, _ dz: NDArray, _ dx: [NDArray?]
+) throws(DeviceError) -> Void
+
+/// How an operation does with maxima over windows of its result alone, or is such maxima.
+struct MaximaGradient {
+  /// Where the gradient of the one input can wait until it is needed.
+  var deferral: Deferral?
+  /// Where it is enough to know the gradient of maxima of the output.
+  var pullback: MaximaPullback?
+}
+
 /// The activation that an operation ends with, and its result. The tape then makes
 /// dz = dy * activation'(y), in place, before anything else happens with `dy`; where two gradients
 /// arrive it adds them in the same pass.
@@ -67,15 +99,17 @@ final class Node {
   let overwritesUpstream: Bool
   /// The activation at the end of the operation, if the tape is to take it off.
   private(set) var ending: Ending?
+  private(set) var maxima: MaximaGradient
   private(set) var isConsumed = false
   /// By which an ``OperationObserver`` knows the operation; 0 if nobody watched.
   let traceNumber: Int
 
   init(
     _ name: OperationName, inputs: [Input?], overwritesUpstream: Bool, ending: Ending?,
-    traceNumber: Int, pullback: Pullback?
+    maxima: MaximaGradient, traceNumber: Int, pullback: Pullback?
   ) {
     self.ending = ending
+    self.maxima = maxima
     self.name = name
     self.traceNumber = traceNumber
     self.overwritesUpstream = overwritesUpstream
@@ -90,7 +124,7 @@ final class Node {
 
   /// Gives up what the pullback keeps; no second pass can come through here.
   func consume() {
-    (pullback, ending) = (nil, nil)
+    (pullback, ending, maxima) = (nil, nil, MaximaGradient())
     isConsumed = true
   }
 
@@ -146,10 +180,11 @@ func compute(
 /// - Parameters:
 ///   - overwritesUpstream: whether the pullback may write into `dy`; no link then passes.
 ///   - ending: an activation for the tape to take off; pullback and links get dz for `dy`.
+///   - maxima: what the operation has to do with maxima over windows.
 func attach(
   _ name: OperationName, _ inputs: [Tensor], _ value: NDArray, links: [GradientLink],
   overwritesUpstream: Bool = false, ending: Ending? = nil, method: String = #function,
-  pullback: Pullback? = nil
+  maxima: MaximaGradient = MaximaGradient(), pullback: Pullback? = nil
 ) -> Tensor {
   precondition(links.count == inputs.count)
   let device = inputs[0].device
@@ -171,6 +206,6 @@ func attach(
   }
   let node = Node(
     name, inputs: flows, overwritesUpstream: overwritesUpstream || ending != nil, ending: ending,
-    traceNumber: number, pullback: pullback)
+    maxima: maxima, traceNumber: number, pullback: pullback)
   return Tensor(value: value, device: device, origin: .computed(node))
 }

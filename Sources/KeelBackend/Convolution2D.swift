@@ -97,6 +97,15 @@ package protocol Convolution2DBackend {
     _ x: NDArray, output y: NDArray, upstream dy: NDArray, _ activation: Activation,
     _ geometry: Convolution2DGeometry, into dfilter: NDArray, bias db: NDArray
   ) throws(DeviceError)
+
+  /// The same, and dz, where maxima over windows are all that is made of y: a winner is equal to
+  /// its maximum, so bias and activation are done with the maxima, whose gradient is overwritten;
+  /// ``Pooling2DBackend/maxPooling2DGradient(upstream:indices:_:into:)`` gives dz.
+  func convolution2DParameterGradients(
+    _ x: NDArray, maxima: WindowMaxima, _ activation: Activation,
+    _ geometry: Convolution2DGeometry, into dfilter: NDArray, bias db: NDArray,
+    inner dz: NDArray
+  ) throws(DeviceError)
 }
 
 extension Backend {
@@ -107,5 +116,17 @@ extension Backend {
   ) throws(DeviceError) {
     try pullEpilogue(activation, output: y, upstream: dy, bias: db)
     try convolution2DFilterGradient(x, upstream: dy, geometry, into: dfilter)
+  }
+
+  /// One after the other, so that wrappers see each.
+  package func convolution2DParameterGradients(
+    _ x: NDArray, maxima: WindowMaxima, _ activation: Activation,
+    _ geometry: Convolution2DGeometry, into dfilter: NDArray, bias db: NDArray,
+    inner dz: NDArray
+  ) throws(DeviceError) {
+    try pullEpilogue(activation, output: maxima.y, upstream: maxima.upstream, bias: db)
+    try maxPooling2DGradient(
+      upstream: maxima.upstream, indices: maxima.indices, maxima.geometry, into: dz)
+    try convolution2DFilterGradient(x, upstream: dz, geometry, into: dfilter)
   }
 }

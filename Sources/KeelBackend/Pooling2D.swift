@@ -62,3 +62,19 @@ package protocol Pooling2DBackend {
     upstream dy: NDArray, _ geometry: Pooling2DGeometry, into dx: NDArray
   ) throws(DeviceError)
 }
+
+/// The maxima over the windows of an image, and the gradient that has arrived at them: few numbers
+/// that say all of the image's gradient.
+package struct WindowMaxima {
+  package let y: NDArray
+  package let upstream: NDArray
+  /// Which pixel of each window won.
+  package let indices: NDArray
+  package let geometry: Pooling2DGeometry
+
+  package init(
+    y: NDArray, upstream: NDArray, indices: NDArray, _ geometry: Pooling2DGeometry
+  ) {
+    (self.y, self.upstream, self.indices, self.geometry) = (y, upstream, indices, geometry)
+  }
+}

@@ -192,6 +192,27 @@ extension OpenCLBackend: Convolution2DBackend {
     try convolution2DFilterTiles(x, dy, geometry, into: dfilter, bias: sums)
   }
 
+  package func convolution2DParameterGradients(
+    _ x: NDArray, maxima: WindowMaxima, _ activation: Activation,
+    _ geometry: Convolution2DGeometry, into dfilter: NDArray, bias db: NDArray,
+    inner dz: NDArray
+  ) throws(DeviceError) {
+    let plan = plan(geometry, .filterGradient)
+    let (y, upstream) = (maxima.y.asRows, maxima.upstream.asRows)
+    guard case .tiles = plan, activation != .identity, dfilter.dtype == .float32,
+      db.count > 1, dfilter.count > 0, y.count > 0, x.count > 0
+    else {
+      try pullEpilogue(activation, output: y, upstream: upstream, bias: db)
+      try maxPooling2DGradient(
+        upstream: maxima.upstream, indices: maxima.indices, maxima.geometry, into: dz)
+      return try convolution2DFilterGradient(x, upstream: dz, geometry, into: dfilter, by: plan)
+    }
+    let sums = try sumParts(y, upstream, activation, into: upstream, bias: db)
+    try maxPooling2DGradient(
+      upstream: maxima.upstream, indices: maxima.indices, maxima.geometry, into: dz)
+    try convolution2DFilterTiles(x, dz, geometry, into: dfilter, bias: sums)
+  }
+
   private func plan(
     _ geometry: Convolution2DGeometry, _ direction: Convolution2DDirection
   ) -> Convolution2DPlan {

@@ -41,8 +41,28 @@ extension Tensor {
     let links = inputs.map { _ in GradientLink.computed }
     // The result is kept where the activation's derivative asks for it, and only there.
     let (image, result) = (KeptArray(self), fused == .identity ? nil : y)
+    let ofMaxima: MaximaPullback = { (maxima, dz, dx) throws(DeviceError) in
+      let db = dx.count > 2 ? dx[2] : nil
+      if let dfilter = dx[1], let db, dz.dtype == .float32 {
+        try backend.convolution2DParameterGradients(
+          try image.array(), maxima: maxima, fused, geometry, into: dfilter, bias: db, inner: dz)
+      } else {
+        try backend.pullEpilogue(fused, output: maxima.y, upstream: maxima.upstream, bias: db)
+        try backend.maxPooling2DGradient(
+          upstream: maxima.upstream, indices: maxima.indices, maxima.geometry, into: dz)
+        if let dfilter = dx[1] {
+          try backend.convolution2DFilterGradient(
+            try image.array(), upstream: dz, geometry, into: dfilter)
+        }
+      }
+      if let destination = dx[0] {
+        try backend.convolution2DInputGradient(
+          upstream: dz, filter: w, geometry, into: destination)
+      }
+    }
     let output = attach(
-      .convolution2D, inputs, y, links: links, overwritesUpstream: fused != .identity
+      .convolution2D, inputs, y, links: links, overwritesUpstream: fused != .identity,
+      maxima: .init(pullback: ofMaxima)
     ) { (dy, dx) throws(DeviceError) in
       let db = dx.count > 2 ? dx[2] : nil
       let (dz, y) = (dy, result ?? dy)

@@ -23,10 +23,19 @@ extension Tensor {
       got: "\(window.0)x\(window.1)")
     let (x, backend) = (value, backend)
     let indices = try compute(on: device, geometry.outputShape, .uint8) { _ in }
-    return try record(.pooling2D, [self], shape: geometry.outputShape, dtype: dtype) {
-      (y) throws(DeviceError) in
+    let y = try compute(on: device, geometry.outputShape, dtype) { (y) throws(DeviceError) in
       try backend.maxPooling2D(x, geometry, into: y, indices: indices)
-    } pullback: { (dy, dx) throws(DeviceError) in
+    }
+    let deferral: Deferral = { [shape, dtype] dy, isOwned in
+      DeferredGradient(
+        shape: shape, dtype: dtype,
+        maxima: WindowMaxima(y: y, upstream: dy, indices: indices, geometry), isOwned: isOwned
+      ) { (dx) throws(DeviceError) in
+        try backend.maxPooling2DGradient(upstream: dy, indices: indices, geometry, into: dx)
+      }
+    }
+    return attach(.pooling2D, [self], y, links: [.computed], maxima: .init(deferral: deferral)) {
+      (dy, dx) throws(DeviceError) in
       guard let destination = dx[0] else { return }
       try backend.maxPooling2DGradient(
         upstream: dy, indices: indices, geometry, into: destination)

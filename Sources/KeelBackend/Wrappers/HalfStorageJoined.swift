@@ -34,4 +34,19 @@ extension HalfStorageBackend {
     try pullEpilogue(activation, output: y, upstream: dy, bias: db)
     try convolution2DFilterGradient(x, upstream: dy, geometry, into: dfilter)
   }
+
+  package func convolution2DParameterGradients(
+    _ x: NDArray, maxima: WindowMaxima, _ activation: Activation,
+    _ geometry: Convolution2DGeometry, into dfilter: NDArray, bias db: NDArray,
+    inner dz: NDArray
+  ) throws(DeviceError) {
+    if ![x, maxima.y, maxima.upstream, dfilter, db, dz].contains(where: \.dtype.isHalf) {
+      return try inner.convolution2DParameterGradients(
+        x, maxima: maxima, activation, geometry, into: dfilter, bias: db, inner: dz)
+    }
+    try pullEpilogue(activation, output: maxima.y, upstream: maxima.upstream, bias: db)
+    try maxPooling2DGradient(
+      upstream: maxima.upstream, indices: maxima.indices, maxima.geometry, into: dz)
+    try convolution2DFilterGradient(x, upstream: dz, geometry, into: dfilter)
+  }
 }
