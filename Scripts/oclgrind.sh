@@ -43,10 +43,12 @@ cases=(
   layer_normalization/rows7_columns33 layer_normalization/columns1000
   softmax/rows7_columns33 softmax/log_rows33_columns10 softmax/columns1000
   softmax_cross_entropy/per_example_smoothing softmax_cross_entropy/mean_smoothing
-  softmax_cross_entropy/gradient
+  softmax_cross_entropy/gradient softmax_cross_entropy/right_ties
+  softmax_cross_entropy/right_columns33 softmax_cross_entropy/right_columns96
   random/bits_3 random/bits_1027 random/uniform dropout/rate_half dropout/one_element
   gradient_telescope/count4097 gradient_telescope/tensors3 gradient_telescope/everything
-  step_control/applied step_control/skipped_too_often
+  step_control/applied step_control/applied_with_right_answers
+  step_control/skipped_too_often
   gradient_clip/auto_clip gradient_clip/z_clip gradient_clip/ada_gc
   gradient_clip/per_tensor_norm_huge
   gradient_clip/scale_special gradient_clip/elements_odd gradient_clip/repair_odd

@@ -18,7 +18,8 @@
 // Numerics   exact: the host converts the value.
 // Launched   Sources/KeelOpenCL/OpenCLFill.swift
 // Checked    Sources/KeelCases/FillCases.swift
-// Why        clEnqueueFillBuffer is slow on some drivers and cannot be captured.
+// Why        clEnqueueFillBuffer is slow on some drivers and cannot be captured; it fills what is
+//            small and not part of a captured step.
 __kernel void fill(
     __global TYPE *restrict y,
     const uint value,

@@ -72,6 +72,8 @@ enum keel_decision {
   KEEL_DECISION_VERDICT,
   KEEL_DECISION_FACTOR,
   KEEL_DECISION_UPDATES,
+  KEEL_DECISION_LOSS,
+  KEEL_DECISION_RIGHT,
 };
 
 // Vectors and teams. KEEL_WIDTH elements make one `floats`; the KEEL_GROUP work-items of a team

@@ -26,6 +26,7 @@ static inline float keel_step_factor(const float limit, const float measure)
 // The arguments of keel_step_begin, as a kernel has them.
 #define KEEL_STEP_PARAMETERS \
   __global const float *loss, \
+  __global const float *right, \
   __global const float4 *schedule, \
   __global int *counters, \
   __global float *decision, \
@@ -36,7 +37,8 @@ static inline float keel_step_factor(const float limit, const float measure)
   const uint limit_kind, \
   const float limit
 #define KEEL_STEP_ARGUMENTS \
-  loss, schedule, counters, decision, rows, action, maximum_skips, first_update, limit_kind, limit
+  loss, right, schedule, counters, decision, rows, action, maximum_skips, first_update, \
+  limit_kind, limit
 
 // The decision of a step from what the telescope saw, and from a limit for all gradients if there
 // is one; the counters move. For one work-item.
@@ -80,6 +82,6 @@ static inline void keel_step_begin(
   decision[KEEL_DECISION_VERDICT] = verdict;
   decision[KEEL_DECISION_FACTOR] = factor;
   decision[KEEL_DECISION_UPDATES] = (float)(first_update + (ulong)row);
-  decision[KEEL_DECISION_UPDATES + 1] = 0.0f;
-  decision[KEEL_DECISION_UPDATES + 2] = 0.0f;
+  decision[KEEL_DECISION_LOSS] = loss ? loss[0] : 0.0f;
+  decision[KEEL_DECISION_RIGHT] = right ? right[0] : 0.0f;
 }

@@ -3,7 +3,7 @@
 // step_control — decision of a step from what the telescope saw; the counters move.
 //
 // Buffers    summary: norm, largest; faults: elements not finite, first tensor with one or -1;
-//            loss: 1, or NULL; schedule: rows x 4 (learning rate, two corrections, noise);
+//            loss, right: 1, or NULL; schedule: rows x 4 (learning rate, two corrections, noise);
 //            counters: row, skips in a row, halted, skips; decision: 16.
 // Work       one work-item.
 // Requires   rows above 0.

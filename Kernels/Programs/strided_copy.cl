@@ -80,7 +80,7 @@ static inline long keel_place(uint rest, const uint8 extents, const int8 strides
 // Numerics   exact.
 // Launched   Sources/KeelOpenCL/OpenCLStridedCopy.swift
 // Checked    Sources/KeelCases/StridedCopyCases.swift
-// Why        clEnqueueCopyBuffer is single-threaded on some drivers.
+// Why        clEnqueueCopyBuffer is single-threaded on some drivers and cannot be captured.
 __kernel void strided_copy_rows(
     __global const TYPE *restrict x,
     __global TYPE *restrict y,

@@ -14,10 +14,19 @@ KEEL_INLINE double exponential_sum(const float *x, float top, size_t columns) {
   return total;
 }
 
+/// Whether the label is the first column of the row's largest element, and the row has no NaN.
+KEEL_INLINE bool is_right(const float *row, int32_t label, size_t columns) {
+  const float own = row[label];
+  bool stands = true;
+  for (size_t c = 0; c < (size_t)label; ++c) stands &= row[c] < own;
+  for (size_t c = (size_t)label; c < columns; ++c) stands &= row[c] <= own;
+  return stands;
+}
+
 KEEL_DISPATCH
 void keel_softmax_cross_entropy(
     const float *x, const int32_t *labels, float smoothing, float *losses, float *log_sums,
-    size_t columns, size_t begin, size_t end) {
+    float *right, size_t columns, size_t begin, size_t end) {
   const double s = (double)smoothing;
   for (size_t r = begin; r < end; ++r) {
     const float *row = x + r * columns;
@@ -27,8 +36,10 @@ void keel_softmax_cross_entropy(
     log_sums[r] = (float)log_sum;
     if (label < 0 || (size_t)label >= columns) {
       losses[r] = NAN;
+      if (right) right[r] = 0.0f;
       continue;
     }
+    if (right) right[r] = is_right(row, label, columns) ? 1.0f : 0.0f;
     double expected = (1.0 - s) * (double)row[label];
     // Without smoothing the other logits have no weight: not even an infinite one may count.
     if (smoothing != 0.0f) {

@@ -11,13 +11,19 @@ package protocol SoftmaxCrossEntropyBackend {
   ///   - labels: int32, rows.
   ///   - losses: rows.
   ///   - logSums: rows; receives L, what the gradient needs.
+  ///   - right: rows, float32, or nil; receives 1 where labels[r] is the first column of the
+  ///     largest logit, else 0: also for a label outside, and where the row has a NaN.
   func softmaxCrossEntropy(
-    _ x: NDArray, labels: NDArray, smoothing: Float, into losses: NDArray, logSums: NDArray
+    _ x: NDArray, labels: NDArray, smoothing: Float, into losses: NDArray, logSums: NDArray,
+    right: NDArray?
   ) throws(DeviceError)
 
   /// The same with the mean of the losses alone, one element.
+  ///
+  /// - Parameter right: one float32, or nil; receives how many rows are right.
   func softmaxCrossEntropyMean(
-    _ x: NDArray, labels: NDArray, smoothing: Float, into mean: NDArray, logSums: NDArray
+    _ x: NDArray, labels: NDArray, smoothing: Float, into mean: NDArray, logSums: NDArray,
+    right: NDArray?
   ) throws(DeviceError)
 
   /// dx[r, c] = d[r] * (exp(x[r, c] - logSums[r]) - t[r, c]); NaN for a label outside.
@@ -31,13 +37,16 @@ package protocol SoftmaxCrossEntropyBackend {
 }
 
 extension Backend {
-  /// Losses, then their mean.
+  /// Losses, then their mean; right answers, then their sum.
   package func softmaxCrossEntropyMean(
-    _ x: NDArray, labels: NDArray, smoothing: Float, into mean: NDArray, logSums: NDArray
+    _ x: NDArray, labels: NDArray, smoothing: Float, into mean: NDArray, logSums: NDArray,
+    right: NDArray?
   ) throws(DeviceError) {
     let losses = try allocate([labels.count], .float32)
+    let answers = right == nil ? nil : try allocate([labels.count], .float32)
     try softmaxCrossEntropy(
-      x, labels: labels, smoothing: smoothing, into: losses, logSums: logSums)
+      x, labels: labels, smoothing: smoothing, into: losses, logSums: logSums, right: answers)
     try reduce(.mean, losses, axes: [0], into: mean)
+    if let right, let answers { try reduce(.sum, answers, axes: [0], into: right) }
   }
 }

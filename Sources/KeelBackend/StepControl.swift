@@ -28,8 +28,8 @@ package enum DecisionField: Int, CaseIterable, Sendable {
   case factor
   /// How many updates there were before this step; only whether it is 0 is exact for ever.
   case updates
-  /// 0.
-  case reserved1, reserved2
+  /// The loss and the count of right answers that the step was told, for the record; 0 without.
+  case loss, right
 
   /// Fields of a decision.
   package static let count = 16
@@ -90,7 +90,7 @@ package protocol StepControlBackend {
   /// With h = counters.halted, bad = faults[0] > 0 or the loss is not finite, r = counters.row:
   /// - norm, largest, faults, faultyTensor from the reading (-2 if only the loss is bad);
   ///   clippedNorm = norm; coefficient = factor = 1; updates = firstUpdate + r;
-  ///   learningRate, correction1, correction2, noise = schedule row r.
+  ///   learningRate, correction1, correction2, noise = schedule row r; loss and right as given.
   /// - h: applies = 0, verdict halted; counters stay.
   /// - bad and the rule does not repair (or the loss is bad): applies = 0, verdict skipped,
   ///   skipsInARow += 1, skips += 1; halted = 1 if the rule halts or skipsInARow > maximumSkips.
@@ -98,12 +98,13 @@ package protocol StepControlBackend {
   ///
   /// - Parameters:
   ///   - loss: one float32, or nil.
+  ///   - right: one float32, or nil.
   ///   - schedule: rows x 4, float32: learning rate, both corrections, noise amplitude. The caller
   ///     sees to it that r stays below the rows; a larger r takes the last row.
   ///   - firstUpdate: how many updates there were before the first row.
   func beginStep(
-    _ reading: TelescopeReading, loss: NDArray?, schedule: NDArray, firstUpdate: UInt64,
-    _ rule: FaultRule, counters: NDArray, into decision: NDArray
+    _ reading: TelescopeReading, loss: NDArray?, right: NDArray?, schedule: NDArray,
+    firstUpdate: UInt64, _ rule: FaultRule, counters: NDArray, into decision: NDArray
   ) throws(DeviceError)
 
   /// Measures the gradients and decides on the step, as ``GradientTelescopeBackend`` and the method
@@ -119,16 +120,18 @@ package protocol StepControlBackend {
 /// What a decision is made of besides the gradients; see ``StepControlBackend``.
 package struct StepStart {
   package let loss: NDArray?
+  package let right: NDArray?
   package let schedule: NDArray
   package let firstUpdate: UInt64
   package let rule: FaultRule
   package let counters: NDArray
 
   package init(
-    loss: NDArray?, schedule: NDArray, firstUpdate: UInt64, _ rule: FaultRule, counters: NDArray
+    loss: NDArray?, right: NDArray? = nil, schedule: NDArray, firstUpdate: UInt64,
+    _ rule: FaultRule, counters: NDArray
   ) {
-    (self.loss, self.schedule, self.firstUpdate) = (loss, schedule, firstUpdate)
-    (self.rule, self.counters) = (rule, counters)
+    (self.loss, self.right, self.schedule) = (loss, right, schedule)
+    (self.firstUpdate, self.rule, self.counters) = (firstUpdate, rule, counters)
   }
 }
 
@@ -140,8 +143,8 @@ extension Backend {
   ) throws(DeviceError) {
     try gradientTelescope(g, table, wantsHistogram: wantsHistogram, into: reading)
     try beginStep(
-      reading, loss: start.loss, schedule: start.schedule, firstUpdate: start.firstUpdate,
-      start.rule, counters: start.counters, into: decision)
+      reading, loss: start.loss, right: start.right, schedule: start.schedule,
+      firstUpdate: start.firstUpdate, start.rule, counters: start.counters, into: decision)
     guard let limit else { return }
     let unused = try allocate([max(1, reading.tensorCount)], .float32)
     try clipCoefficients(

@@ -3,13 +3,14 @@ package import KeelBackend
 
 extension CPUBackend: SoftmaxCrossEntropyBackend {
   package func softmaxCrossEntropy(
-    _ x: NDArray, labels: NDArray, smoothing: Float, into losses: NDArray, logSums: NDArray
+    _ x: NDArray, labels: NDArray, smoothing: Float, into losses: NDArray, logSums: NDArray,
+    right: NDArray?
   ) throws(DeviceError) {
     let (input, classes) = (x.floats, labels.pointer(as: Int32.self))
-    let (result, sums) = (losses.floats, logSums.floats)
+    let (result, sums, answers) = (losses.floats, logSums.floats, right?.floats)
     overRows(x) { columns, begin, end in
       keel_softmax_cross_entropy(
-        input, classes, smoothing, result, sums, columns, begin, end)
+        input, classes, smoothing, result, sums, answers, columns, begin, end)
     }
   }
 

@@ -2,8 +2,8 @@ package import KeelBackend
 
 extension CPUBackend: StepControlBackend {
   package func beginStep(
-    _ reading: TelescopeReading, loss: NDArray?, schedule: NDArray, firstUpdate: UInt64,
-    _ rule: FaultRule, counters: NDArray, into decision: NDArray
+    _ reading: TelescopeReading, loss: NDArray?, right: NDArray?, schedule: NDArray,
+    firstUpdate: UInt64, _ rule: FaultRule, counters: NDArray, into decision: NDArray
   ) throws(DeviceError) {
     countLaunch()
     let (summary, loss) = (reading.summary.floats, loss?.floats[0] ?? 0)
@@ -38,7 +38,8 @@ extension CPUBackend: StepControlBackend {
       (.noise, planned[3]), (.largest, summary[1]), (.clippedNorm, summary[0]),
       (.faultyTensor, faults[0] == 0 && isLossBad ? -2 : Float(faults[1])),
       (.faults, Float(faults[0])), (.verdict, Float(verdict.rawValue)), (.factor, 1),
-      (.updates, Float(firstUpdate + UInt64(row))),
+      (.updates, Float(firstUpdate + UInt64(row))), (.loss, loss),
+      (.right, right?.floats[0] ?? 0),
     ]
     for (field, value) in fields { decision.floats[field.rawValue] = value }
   }

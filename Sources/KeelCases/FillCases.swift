@@ -26,6 +26,8 @@ enum FillCases {
     direct("uint8", [37], .uint8, 200),
     direct("uint8_one", [1], .uint8, 3),
     direct("float32_131101", [131101], .float32, 0.125),
+    direct("float32_1200003", [1_200_003], .float32, -0.125),
+    direct("uint8_4200001", [4_200_001], .uint8, 77),
   ]
 
   private static func made(

@@ -31,6 +31,26 @@ enum SoftmaxCrossEntropyCases {
     mean("mean_one_row", rows: 1, columns: 7),
     mean("mean_rows513", rows: 513, columns: 4, gradient: false),
     mean("mean_rows128_columns10", rows: 128, columns: 10, gradient: false),
+    mean("mean_rows512_columns10", rows: 512, columns: 10),
+    mean("mean_rows820_columns10", rows: 820, columns: 10, gradient: false),
+    mean("mean_one_row_columns9000", rows: 1, columns: 9000, gradient: false),
+    right("right", rows: 17, columns: 10),
+    right("right_ties", rows: 16, columns: 4, logits: .repeating([1, 3, 3, 2])),
+    right("right_columns33", rows: 40, columns: 33, logits: places),
+    right("right_columns96", rows: 40, columns: 96, logits: places),
+    right("right_columns1000", rows: 21, columns: 1000, logits: places),
+    right("right_columns1001", rows: 21, columns: 1001, logits: places),
+    right("right_one_column", rows: 5, columns: 1),
+    right("right_rows512_columns10", rows: 512, columns: 10, logits: places),
+    right("right_rows820_columns10", rows: 820, columns: 10, logits: places),
+    right("right_nan", rows: 24, columns: 6, logits: .sprinkled([.nan, 2, 1, 1])),
+    right("right_infinite", rows: 24, columns: 6, logits: .sprinkled([.infinity, -.infinity])),
+    right(
+      "right_all_infinite", rows: 12, columns: 4,
+      logits: .repeating([-.infinity, -.infinity, -.infinity, -.infinity])),
+    right(
+      "right_label_outside", rows: 12, columns: 4, logits: .repeating([1, 3, 0, 2]),
+      labels: .integers([0, -1, 1, 4, 2, 1_000_000])),
     gradientAlone("gradient", rows: 65, columns: 10, labels: .labels(10)),
     gradientAlone("gradient_of_mean", rows: 65, columns: 10, labels: .labels(10), isMean: true),
     gradientAlone(
@@ -115,6 +135,42 @@ enum SoftmaxCrossEntropyCases {
       oracle: { [average(losses($0, columns, smoothing).values)] })
   }
 
+  /// Largest elements at places that change from row to row, equal ones behind them.
+  private static let places = CaseInput.Fill.repeating([0.5, -1, 3, 2, -4, 1, 0])
+
+  /// Which rows are right, and how many, straight on the contract.
+  private static func right(
+    _ label: String, rows: Int, columns: Int, logits: CaseInput.Fill = .uniform(-4, 4),
+    labels: CaseInput.Fill? = nil
+  ) -> OperationCase {
+    let first = CaseInput.Fill.integers((0..<Int32(min(columns, 4))).map { $0 })
+    return OperationCase(
+      .softmaxCrossEntropy, label,
+      inputs: [CaseInput([rows, columns], logits), CaseInput([rows], labels ?? first)],
+      tolerance: .exact,
+      outputs: { (t) throws(TensorError) in
+        try t.direct([[rows], [1]]) { (backend, out) throws(DeviceError) in
+          let losses = try backend.allocate([rows], .float32)
+          let mean = try backend.allocate([1], .float32)
+          let logSums = try backend.allocate([rows], .float32)
+          try backend.softmaxCrossEntropy(
+            t[0].value, labels: t[1].value, smoothing: 0, into: losses, logSums: logSums,
+            right: out[0])
+          try backend.softmaxCrossEntropyMean(
+            t[0].value, labels: t[1].value, smoothing: 0, into: mean, logSums: logSums,
+            right: out[1])
+        }
+      },
+      oracles: { t in
+        let answers = (0..<rows).map { r -> Double in
+          let row = Array(t[0][(r * columns)..<((r + 1) * columns)])
+          guard !row.contains(where: \.isNaN), let largest = row.max() else { return 0 }
+          return row.firstIndex(of: largest).map(Double.init) == t[1][r] ? 1 : 0
+        }
+        return [answers, [answers.reduce(0, +)]]
+      })
+  }
+
   /// The gradient straight on the contract: x, labels, dlosses.
   private static func gradientAlone(
     _ label: String, rows: Int, columns: Int, labels: CaseInput.Fill, isMean: Bool = false
@@ -150,7 +206,8 @@ enum SoftmaxCrossEntropyCases {
           let losses = try backend.allocate([rows], .float32)
           let logSums = try backend.allocate([rows], .float32)
           try backend.softmaxCrossEntropy(
-            t[0].value, labels: t[1].value, smoothing: smoothing, into: losses, logSums: logSums)
+            t[0].value, labels: t[1].value, smoothing: smoothing, into: losses, logSums: logSums,
+            right: nil)
           try backend.softmaxCrossEntropyGradient(
             t[0].value, labels: t[1].value, smoothing: smoothing, logSums: logSums,
             upstream: t[2].value, into: out[0])

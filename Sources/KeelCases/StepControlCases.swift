@@ -6,6 +6,7 @@ enum StepControlCases {
   private struct Start: Sendable {
     var faults: [Int32] = [0, -1]
     var loss: Float? = 0.5
+    var right: Float?
     var rule = FaultRule(.skip, maximumSkips: 3)
     /// Row, skips in a row, halted, skips.
     var counters: [Int32] = [1, 0, 0, 4]
@@ -27,6 +28,8 @@ enum StepControlCases {
   static let all: [OperationCase] = [
     check("applied", Start()),
     check("applied_without_loss", Start(loss: nil)),
+    check("applied_with_right_answers", Start(right: 117)),
+    check("right_answers_without_loss", Start(faults: [3, 2], loss: nil, right: 3)),
     check("applied_ends_a_row_of_skips", Start(counters: [1, 3, 0, 9])),
     check("first_update", Start(counters: [0, 0, 0, 0])),
     check("last_row", Start(counters: [2, 0, 0, 0])),
@@ -74,7 +77,8 @@ enum StepControlCases {
           let table = try TelescopeTable([(offset: 0, count: scan.gradients.count)], on: backend)
           let reading = try TelescopeReading(tensors: 1, on: backend)
           let start = StepStart(
-            loss: scan.loss == nil ? nil : t[1].value, schedule: t[2].value, firstUpdate: 0,
+            loss: scan.loss == nil ? nil : t[1].value, right: t[1].value, schedule: t[2].value,
+            firstUpdate: 0,
             scan.rule, counters: t[3].value)
           try backend.beginStep(
             scanning: t[0].value, table, wantsHistogram: false, start, limit: scan.limit,
@@ -91,9 +95,9 @@ enum StepControlCases {
     let isNaN = g.contains(where: \.isNaN)
     let largest = isNaN ? .nan : g.map(abs).max() ?? 0
     let norm = bad > 0 ? largest : g.reduce(0) { $0 + $1 * $1 }.squareRoot()
-    let start = Start(loss: scan.loss, rule: scan.rule)
+    let start = Start(loss: scan.loss, right: scan.loss ?? 0, rule: scan.rule)
     var results = decide(
-      [[norm, largest], [Double(bad), bad > 0 ? 0 : -1], t[1], t[2], t[3]], start)
+      [[norm, largest], [Double(bad), bad > 0 ? 0 : -1], t[1], t[2], t[3], t[1]], start)
     func field(_ field: DecisionField) -> Int { field.rawValue }
     let (measure, limit): (Double, Double) =
       switch scan.limit {
@@ -124,7 +128,7 @@ enum StepControlCases {
       inputs: [
         CaseInput([2], .uniform(1, 2)), CaseInput([2], .integers(start.faults)),
         CaseInput([1], .repeating([start.loss ?? 0])), CaseInput([3, 4], .repeating(schedule)),
-        CaseInput([4], .integers(start.counters)),
+        CaseInput([4], .integers(start.counters)), CaseInput([1], .repeating([start.right ?? 0])),
       ],
       tolerance: .exact,
       outputs: { (t) throws(TensorError) in
@@ -134,7 +138,8 @@ enum StepControlCases {
             TelescopeReading(
               statistics: unread.statistics, counts: unread.counts, histogram: unread.histogram,
               summary: t[0].value, faults: t[1].value),
-            loss: start.loss == nil ? nil : t[2].value, schedule: t[3].value,
+            loss: start.loss == nil ? nil : t[2].value,
+            right: start.right == nil ? nil : t[5].value, schedule: t[3].value,
             firstUpdate: start.firstUpdate, start.rule, counters: t[4].value, into: out[0])
         }
         return decision + [t[4]]
@@ -148,6 +153,8 @@ enum StepControlCases {
     let row = Int(min(counters[0], 2))
     func set(_ field: DecisionField, _ value: Double) { decision[field.rawValue] = value }
     set(.norm, t[0][0])
+    if start.loss != nil { set(.loss, t[2][0]) }
+    if start.right != nil { set(.right, t[5][0]) }
     set(.clippedNorm, t[0][0])
     set(.largest, t[0][1])
     set(.coefficient, 1)

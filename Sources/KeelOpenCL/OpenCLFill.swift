@@ -9,6 +9,7 @@ extension OpenCLBackend: FillBackend {
       case .uint8: UInt32(UInt8(clampingFinite: value))
       case .float16, .bfloat16: UInt32(out.dtype.halfBits(value) ?? 0)
       }
+    if try fillBytes(out, with: bits) { return }
     let width = isCPUClass ? 16 : 4
     let chunk = isCPUClass ? elementChunk(out.count) : width
     let items = ceilDivide(out.count, chunk)

@@ -27,7 +27,8 @@ extension OpenCLBackend: GradientTelescopeBackend {
       "gradient_telescope_finish", from: .gradientTelescope, options: options,
       grid: .groups(1, of: group), partial, found, table.tensors, reading.statistics,
       reading.counts, reading.summary, reading.faults, UInt32(tensors), start?.loss,
-      start?.schedule, start?.counters, decision, UInt32((start?.schedule.count ?? 0) / 4),
+      start?.right, start?.schedule, start?.counters, decision,
+      UInt32((start?.schedule.count ?? 0) / 4),
       UInt32(start?.rule.action.rawValue ?? 0), UInt32(clamping: start?.rule.maximumSkips ?? 0),
       start?.firstUpdate ?? 0, limit.kind, limit.value)
     if let bins {

@@ -18,11 +18,26 @@ extension OpenCLBackend: StridedCopyBackend {
       return try transpose(operands, axes, lines: lines, across: across)
     }
     let inner = axes.popLast() ?? CopyAxis(extent: 1, source: 1, destination: 1)
+    if axes.isEmpty, inner.source == 1, inner.destination == 1,
+      try copyBytes(operands, count: inner.extent)
+    {
+      return
+    }
     if inner.source == 1 && inner.destination == 1 {
       try copyRows(operands, axes, columns: inner.extent)
     } else {
       try copyElements(operands, axes, inner)
     }
+  }
+
+  /// A copy of few elements side by side; false if it is not done.
+  private func copyBytes(_ operands: CopyOperands, count: Int) throws(DeviceError) -> Bool {
+    let size = operands.x.dtype.byteCount
+    // A command is one core's work on some drivers.
+    guard count * size <= 1 << 16 else { return false }
+    return try copyBytes(
+      from: operands.x, at: operands.sourceOffset * size, to: operands.out,
+      at: operands.destinationOffset * size, count: count * size)
   }
 
   private func copyRows(

@@ -56,7 +56,7 @@ struct ReductionColumnsPlan {
   let most: Int
 
   /// So few numbers that one work-item has summed them before a second launch would have started.
-  private static let fewNumbers = 4096
+  private static let fewNumbers = 8192
 
   init(_ pass: ReductionPass, isCPUClass: Bool, units: Int) {
     let isSmall = isCPUClass && pass.outer * pass.reduced * pass.inner <= Self.fewNumbers

@@ -90,7 +90,7 @@ final class BatchGradient {
     let (images, labels) = try upload(batch, to: model.device)
     return try model.locateFirstCause(pass: pass, seed: lossScale) {
       (pass) throws(TensorError) in
-      try total(loss(model(images, pass), labels, mixedBy: batch.mix), pass)
+      try total(loss(model(images, pass), labels, mixedBy: batch.mix).value, pass)
     }
   }
 
@@ -109,8 +109,9 @@ final class BatchGradient {
       step: pass, weight: weight, accumulates: accumulates
     ) { (pass) throws(TensorError) in
       let output = try model(images, pass)
-      right = try metric?.rightCount(output, labels)
-      return try total(loss(output, labels, mixedBy: mix), pass)
+      let found = try loss(output, labels, mixedBy: mix, counting: metric)
+      right = found.right
+      return try total(found.value, pass)
     }
     return (value, right)
   }

@@ -80,12 +80,14 @@ func numbers(of features: Tensor) throws(TensorError) -> Tensor {
 extension Loss {
   /// The loss of a batch: where examples were joined, weight · L(labels) + (1 - weight) ·
   /// L(partners' labels).
+  ///
+  /// - Parameter metric: what is counted along: how many outputs are right about their own labels.
   func callAsFunction(
-    _ output: Tensor, _ labels: Tensor, mixedBy mix: Mix?
-  ) throws(TensorError) -> Tensor {
-    let own = try self(output, labels)
-    guard let mix, mix.weight < 1 else { return own }
+    _ output: Tensor, _ labels: Tensor, mixedBy mix: Mix?, counting metric: Metric? = nil
+  ) throws(TensorError) -> (value: Tensor, right: Tensor?) {
+    let own = try counting(metric, output, labels)
+    guard let mix, mix.weight < 1 else { return (own.loss, own.right) }
     let partners = try Tensor(mix.labels, shape: [mix.labels.count], on: output.device)
-    return try mix.weight * own + (1 - mix.weight) * self(output, partners)
+    return (try mix.weight * own.loss + (1 - mix.weight) * self(output, partners), own.right)
   }
 }

@@ -46,6 +46,7 @@ final class FitLoop {
     captured = CapturedStep(trainer.model, refusal: isOff ?? gradient.refusal) { reason in
       Logger(label: "keel.training").notice("steps are not captured: \(reason)")
     }
+    trainer.capture = captured.summary
     inputs = BatchInputs(trainer.model.device)
     recorder = output.flatMap { $0.flightSteps > 0 ? FlightRecorder(trainer, plan, $0) : nil }
     watchman = try StepWatchman(trainer, plan, loader, gradient, recorder)
@@ -141,13 +142,15 @@ final class FitLoop {
           inputs: inputs)
         if row.endsStep {
           try trainer.updater.update(
-            loss: value.loss, wantsHistogram: isCounted, captured: isLasting ? captured : nil)
+            loss: value.loss, right: value.right, wantsHistogram: isCounted,
+            captured: isLasting ? captured : nil)
         }
         return value
       }
       try log.record(row, loss: loss, right: right, of: trainer.updater)
     }
     trainer.position.step = group.upperBound
+    trainer.capture = captured.summary
     watch.add(examples)
     if isCounted, !kept.isEmpty { try readHistograms() }
   }

@@ -30,8 +30,8 @@ final class StepLog {
   private let backend: any Backend
   private let counts: Bool
   private let names: [String]
-  /// Loss and right answers of each micro-batch, a row of ``width`` for each: one formula over both
-  /// and ``isLoss`` puts them there.
+  /// Loss and right answers of each micro-batch that does not end its step, a row of ``width`` for
+  /// each: one formula over both and ``isLoss`` puts them there. The report has those of the last.
   private let values: NDArray
   private let isLoss: NDArray
   private static let width = NDArray.alignment / 4
@@ -68,15 +68,17 @@ final class StepLog {
   /// The most micro-batches that one step may have.
   static var largestStep: Int { capacity }
 
-  /// Copies the values of a micro-batch into its row, and those of the step that it ends.
+  /// Copies the values of a micro-batch into its row; of the one that ends a step, the report that
+  /// the step has left, which has them too.
   func record(
     _ row: Row, loss: Tensor, right: Tensor?, of updater: Updater
   ) throws(TrainingError) {
-    let place = values.view(offset: rows.count * StepLog.width, shape: [2])
     try trainingDevice { () throws(DeviceError) in
-      try backend.pointwise(
-        Expression.z.select(.x, .y), [loss.value, (right ?? loss).value, isLoss], into: place)
-      guard row.endsStep else { return }
+      guard row.endsStep else {
+        let place = values.view(offset: rows.count * StepLog.width, shape: [2])
+        return try backend.pointwise(
+          Expression.z.select(.x, .y), [loss.value, (right ?? loss).value, isLoss], into: place)
+      }
       try backend.stridedCopy(
         updater.pipeline.report, StridedPattern(strides: [1]), into: reports,
         StridedPattern(offset: steps * reportCount, strides: [1]), extents: [reportCount])
@@ -94,18 +96,25 @@ final class StepLog {
   /// The steps since the last read. Waits for the device.
   func read() throws(TrainingError) -> [Entry] {
     guard !rows.isEmpty else { return [] }
-    let numbers = try download(values, rows.count * StepLog.width)
+    let isSplit = rows.contains { !$0.endsStep }
+    let numbers = isSplit ? try download(values, rows.count * StepLog.width) : []
     let reports = try download(reports, steps * reportCount)
     var entries: [Entry] = []
     var (loss, right, examples) = (0.0, 0.0, 0)
     var batches: [Int] = []
     for (place, row) in rows.enumerated() {
-      loss += Double(numbers[StepLog.width * place]) * Double(row.examples)
-      right += Double(numbers[StepLog.width * place + 1])
+      let start = entries.count * reportCount
+      let (own, count) =
+        row.endsStep
+        ? (
+          reports[start + DecisionField.loss.rawValue],
+          reports[start + DecisionField.right.rawValue]
+        ) : (numbers[StepLog.width * place], numbers[StepLog.width * place + 1])
+      loss += Double(own) * Double(row.examples)
+      right += Double(count)
       examples += row.examples
       batches.append(row.batch)
       guard row.endsStep else { continue }
-      let start = entries.count * reportCount
       let tensorNorms = names.indices.map { reports[start + StepPipeline.normsOffset + 2 * $0] }
       let report = StepReport(
         decision: reports[start...], tensorNorms: tensorNorms[...], names: names)

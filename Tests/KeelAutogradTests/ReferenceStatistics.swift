@@ -194,7 +194,8 @@ extension ReferenceBackend {
   }
 
   func softmaxCrossEntropy(
-    _ x: NDArray, labels: NDArray, smoothing: Float, into losses: NDArray, logSums: NDArray
+    _ x: NDArray, labels: NDArray, smoothing: Float, into losses: NDArray, logSums: NDArray,
+    right: NDArray?
   ) throws(DeviceError) {
     note("softmaxCrossEntropy", losses, logSums)
     let (input, classes, s) = (rows(x), read(labels), Double(smoothing))
@@ -209,6 +210,13 @@ extension ReferenceBackend {
     }
     write(result, to: losses)
     write(sums, to: logSums)
+    guard let right else { return }
+    write(
+      (0..<input.count).map { r in
+        let row = input[r].map { $0 }
+        let largest = row.firstIndex(of: row.max() ?? 0).map(Double.init)
+        return largest == classes[r] && !row.contains(where: \.isNaN) ? 1 : 0
+      }, to: right)
   }
   func softmaxCrossEntropyGradient(
     _ x: NDArray, labels: NDArray, smoothing: Float, logSums: NDArray,
@@ -264,8 +272,8 @@ extension ReferenceBackend {
     write(summary, to: reading.statistics)
   }
   func beginStep(
-    _ reading: TelescopeReading, loss: NDArray?, schedule: NDArray, firstUpdate: UInt64,
-    _ rule: FaultRule, counters: NDArray, into decision: NDArray
+    _ reading: TelescopeReading, loss: NDArray?, right: NDArray?, schedule: NDArray,
+    firstUpdate: UInt64, _ rule: FaultRule, counters: NDArray, into decision: NDArray
   ) throws(DeviceError) {
     throw .unsupported(operation: "beginStep", reason: "autograd does not update")
   }

@@ -60,8 +60,8 @@ struct GradientBench {
   func begin(_ rule: FaultRule = FaultRule(.skip, maximumSkips: 3), loss: NDArray? = nil) throws {
     try measure()
     try backend.beginStep(
-      reading, loss: loss, schedule: schedule, firstUpdate: 0, rule, counters: counters,
-      into: decision)
+      reading, loss: loss, right: nil, schedule: schedule, firstUpdate: 0, rule,
+      counters: counters, into: decision)
   }
 
   /// Limits the gradients by a rule that is not the last of its chain.

@@ -223,4 +223,37 @@ import Testing
     #expect(try Metric.accuracy.rightCount(single, labels).item() == 1)
     #expect(try Loss.sigmoidCrossEntropy(single, labels).item().isFinite)
   }
+
+  /// What is counted along with the loss is what an arg max on the host counts, and the loss is the
+  /// same bits.
+  @Test(arguments: TestDevices.all) func rightAnswersAreCountedWithTheLoss(
+    _ device: Device
+  ) throws {
+    var random = RandomSequence(RandomKey(seed: 4, .user))
+    for (rows, columns) in [(1, 2), (33, 10), (700, 10), (900, 10), (5, 1001)] {
+      // Few different numbers: largest ones come more than once.
+      let values = (0..<(rows * columns)).map { _ in Float(random.next(below: 40)) / 8 }
+      let classes = (0..<rows).map { row -> Int32 in
+        let own = values[(row * columns)..<((row + 1) * columns)]
+        let best = own.firstIndex(of: own.max() ?? 0) ?? 0
+        return row % 3 == 0 ? Int32(best - row * columns) : Int32(random.next(below: 2))
+      }
+      let output = try Tensor(values, shape: [rows, columns], on: device)
+      let labels = try Tensor(classes, shape: [rows], on: device)
+      let found = try output.argmax(axis: -1).int32Scalars()
+      let expected = zip(found, classes).count { $0 == $1 }
+      #expect(expected >= rows / 3)
+      for loss in [Loss.softmaxCrossEntropy(), .softmaxCrossEntropy(labelSmoothing: 0.1)] {
+        let (value, right) = try loss.counting(.accuracy, output, labels)
+        #expect(try right?.item() == Float(expected))
+        #expect(try value.item().bitPattern == loss(output, labels).item().bitPattern)
+        #expect(try loss.counting(nil, output, labels).right == nil)
+      }
+      #expect(try Metric.accuracy.rightCount(output, labels).item() == Float(expected))
+    }
+    // Other losses count as ever.
+    let output = try Tensor([1, -2, 0.5, 3], shape: [2, 2], on: device)
+    let labels = try Tensor([0, 1] as [Int32], shape: [2], on: device)
+    #expect(try Loss.meanSquaredError.counting(.accuracy, output, labels).right?.item() == 2)
+  }
 }

@@ -58,6 +58,34 @@ import Testing
     #expect(throws: TrainingError.self) { try trainer.memoryPlan(data, batchSize: 0) }
   }
 
+  /// Steps that hardly move the weights have the loss and the accuracy of an evaluation, however
+  /// batches are joined to steps, and counting does not touch the weights.
+  @Test(arguments: TestDevices.all) func stepsCountAsAnEvaluationDoes(_ device: Device) throws {
+    let data = try TestData.columns(40)
+    func trainer(_ optimizer: Optimizer, _ metrics: [Metric]) throws -> Trainer {
+      try Model(
+        Models.mlp(hidden: [8], classes: 4, activation: .tanh), input: [8, 8, 1], device: device,
+        seed: 4
+      ).compile(optimizer: optimizer, loss: .softmaxCrossEntropy(), metrics: metrics)
+    }
+    for (batch, accumulation) in [(40, 1), (10, 4), (16, 3), (13, 4)] {
+      let counting = try trainer(.sgd(learningRate: 1e-20), [.accuracy])
+      try counting.fit(data, epochs: 1, batchSize: batch, gradientAccumulation: accumulation)
+      let expected = try counting.evaluate(data)
+      let step = try #require(counting.history.steps.first)
+      #expect(counting.history.steps.count == 1)
+      #expect(step.accuracy == expected.accuracy.map { Float($0) })
+      #expect(abs(Double(step.loss) - expected.loss) < 1e-5 * expected.loss)
+    }
+    let weights = try [[Metric.accuracy], []].map { metrics in
+      let trainer = try trainer(.adam(), metrics)
+      try trainer.fit(data, epochs: 2, batchSize: 8)
+      #expect((trainer.history.steps.last?.accuracy == nil) == metrics.isEmpty)
+      return (try TestData.bits(trainer.model), trainer.history.steps.map(\.loss))
+    }
+    #expect(weights[0] == weights[1])
+  }
+
   @Test(arguments: TestDevices.all) func theSameSeedGivesTheSameBits(_ device: Device) throws {
     let data = try TestData.columns(50)
     let runs = try (0..<2).map { _ in

@@ -234,7 +234,7 @@ void keel_log_softmax_gradient(
     const float *y, const float *dy, float *dx, size_t columns, size_t begin, size_t end);
 void keel_softmax_cross_entropy(
     const float *x, const int32_t *labels, float smoothing, float *losses, float *log_sums,
-    size_t columns, size_t begin, size_t end);
+    float *right, size_t columns, size_t begin, size_t end);
 void keel_softmax_cross_entropy_gradient(
     const float *x, const int32_t *labels, float smoothing, const float *log_sums,
     const float *dlosses, size_t stride, float divisor, float *dx, size_t columns, size_t begin,

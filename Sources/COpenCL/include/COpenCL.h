@@ -32,6 +32,8 @@
   FUNCTION(clGetKernelWorkGroupInfo) \
   FUNCTION(clEnqueueNDRangeKernel) \
   FUNCTION(clEnqueueReadBuffer) \
+  FUNCTION(clEnqueueCopyBuffer) \
+  FUNCTION(clEnqueueFillBuffer) \
   FUNCTION(clEnqueueWriteBuffer) \
   FUNCTION(clFlush) \
   FUNCTION(clFinish) \

@@ -16,6 +16,26 @@ extension Tensor {
   public func softmaxCrossEntropy(
     labels: Tensor, smoothing: Float = 0
   ) throws(TensorError) -> Tensor {
+    try meanCrossEntropy(labels, smoothing, right: nil)
+  }
+
+  /// The same, and how many rows are right: whose label is the first class of the largest logit.
+  /// A row with a NaN is not.
+  ///
+  /// - Returns: the loss, and the count as a float32 scalar without gradient.
+  package func softmaxCrossEntropyCounting(
+    labels: Tensor, smoothing: Float = 0
+  ) throws(TensorError) -> (loss: Tensor, right: Tensor) {
+    let right = try compute(on: device, .scalar) { _ in }
+    return (
+      try meanCrossEntropy(labels, smoothing, right: right),
+      Tensor(value: right, device: device, requiresGradient: false)
+    )
+  }
+
+  private func meanCrossEntropy(
+    _ labels: Tensor, _ smoothing: Float, right: NDArray?
+  ) throws(TensorError) -> Tensor {
     let operation = "softmaxCrossEntropy"
     try requireLabels(operation, labels, smoothing)
     guard labels.shape.count > 0 else {
@@ -24,10 +44,13 @@ extension Tensor {
     let (x, classes, backend) = (value.asRows, labels.value, backend)
     let rows: Shape = [x.shape[0]]
     let logSums = try compute(on: device, rows) { _ in }
-    return try record(.softmaxCrossEntropy, [self, labels], shape: .scalar) {
-      (loss) throws(DeviceError) in
+    return try record(
+      .softmaxCrossEntropy, [self, labels], shape: .scalar,
+      method: "softmaxCrossEntropy(labels:smoothing:)"
+    ) { (loss) throws(DeviceError) in
       try backend.softmaxCrossEntropyMean(
-        x, labels: classes.reshaped(rows), smoothing: smoothing, into: loss, logSums: logSums)
+        x, labels: classes.reshaped(rows), smoothing: smoothing, into: loss, logSums: logSums,
+        right: right)
     } pullback: { (dy, dx) throws(DeviceError) in
       guard let destination = dx[0] else { return }
       try backend.softmaxCrossEntropyGradient(
@@ -54,7 +77,7 @@ extension Tensor {
       (losses) throws(DeviceError) in
       try backend.softmaxCrossEntropy(
         x, labels: classes.reshaped(rows), smoothing: smoothing, into: losses.reshaped(rows),
-        logSums: logSums)
+        logSums: logSums, right: nil)
     } pullback: { (dy, dx) throws(DeviceError) in
       guard let destination = dx[0] else { return }
       try backend.softmaxCrossEntropyGradient(

@@ -21,18 +21,19 @@ extension InterceptingBackend {
   }
 
   package func beginStep(
-    _ reading: TelescopeReading, loss: NDArray?, schedule: NDArray, firstUpdate: UInt64,
-    _ rule: FaultRule, counters: NDArray, into decision: NDArray
+    _ reading: TelescopeReading, loss: NDArray?, right: NDArray?, schedule: NDArray,
+    firstUpdate: UInt64, _ rule: FaultRule, counters: NDArray, into decision: NDArray
   ) throws(DeviceError) {
-    let inputs = [reading.statistics, reading.summary, reading.faults, schedule, loss]
+    let inputs = [reading.statistics, reading.summary, reading.faults, schedule, loss, right]
     try intercept(
       .stepControl, method: #function, inputs: inputs.compactMap { $0 },
       outputs: [decision, counters]
     ) { (device, inputs, outputs) throws(DeviceError) in
       try device.beginStep(
         reading.replacing(inputs[0], inputs[1], inputs[2]),
-        loss: loss == nil ? nil : inputs[4], schedule: inputs[3], firstUpdate: firstUpdate, rule,
-        counters: outputs[1], into: outputs[0])
+        loss: loss == nil ? nil : inputs[4],
+        right: right == nil ? nil : inputs[inputs.count - 1], schedule: inputs[3],
+        firstUpdate: firstUpdate, rule, counters: outputs[1], into: outputs[0])
     }
   }
 

@@ -123,24 +123,30 @@ extension InterceptingBackend {
   }
 
   package func softmaxCrossEntropy(
-    _ x: NDArray, labels: NDArray, smoothing: Float, into losses: NDArray, logSums: NDArray
+    _ x: NDArray, labels: NDArray, smoothing: Float, into losses: NDArray, logSums: NDArray,
+    right: NDArray?
   ) throws(DeviceError) {
     try intercept(
-      .softmaxCrossEntropy, method: #function, inputs: [x, labels], outputs: [losses, logSums]
+      .softmaxCrossEntropy, method: #function, inputs: [x, labels],
+      outputs: [losses, logSums, right].compactMap { $0 }
     ) { (device, inputs, outputs) throws(DeviceError) in
       try device.softmaxCrossEntropy(
-        inputs[0], labels: inputs[1], smoothing: smoothing, into: outputs[0], logSums: outputs[1])
+        inputs[0], labels: inputs[1], smoothing: smoothing, into: outputs[0],
+        logSums: outputs[1], right: right == nil ? nil : outputs[2])
     }
   }
 
   package func softmaxCrossEntropyMean(
-    _ x: NDArray, labels: NDArray, smoothing: Float, into mean: NDArray, logSums: NDArray
+    _ x: NDArray, labels: NDArray, smoothing: Float, into mean: NDArray, logSums: NDArray,
+    right: NDArray?
   ) throws(DeviceError) {
     try intercept(
-      .softmaxCrossEntropy, method: #function, inputs: [x, labels], outputs: [mean, logSums]
+      .softmaxCrossEntropy, method: #function, inputs: [x, labels],
+      outputs: [mean, logSums, right].compactMap { $0 }
     ) { (device, inputs, outputs) throws(DeviceError) in
       try device.softmaxCrossEntropyMean(
-        inputs[0], labels: inputs[1], smoothing: smoothing, into: outputs[0], logSums: outputs[1])
+        inputs[0], labels: inputs[1], smoothing: smoothing, into: outputs[0],
+        logSums: outputs[1], right: right == nil ? nil : outputs[2])
     }
   }
 

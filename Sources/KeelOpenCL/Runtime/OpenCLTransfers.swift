@@ -24,6 +24,49 @@ extension OpenCLBackend {
     try flush()
   }
 
+  /// Fills an array of a few MiB with the low bytes of `bits` without a kernel, so that a training
+  /// of a small network compiles no program for what it fills at its start; false where a kernel
+  /// must do it: work that is recorded or traced consists of launches.
+  func fillBytes(_ array: NDArray, with bits: UInt32) throws(DeviceError) -> Bool {
+    let storage = OpenCLStorage.of(array)
+    lock.lock()
+    defer { lock.unlock() }
+    // A command is one core's work on some drivers.
+    guard recording == nil, record == nil, array.byteCount <= 4 << 20 else { return false }
+    if array.byteCount == 0 { return true }
+    // The first bytes are the low ones on every host that there is a compiler for.
+    var pattern = bits.littleEndian
+    let status = library.api.clEnqueueFillBuffer(
+      queue, storage.buffer, &pattern, array.dtype.byteCount, array.byteOffset, array.byteCount, 0,
+      nil, nil)
+    try check(status, "clEnqueueFillBuffer")
+    try addCommand()
+    return true
+  }
+
+  private func addCommand() throws(DeviceError) {
+    launches += 1
+    unflushed += 1
+    if unflushed >= 16 { try flush() }
+  }
+
+  /// Copies bytes from one buffer to another without a kernel, as ``fillBytes(_:with:)`` fills.
+  func copyBytes(
+    from source: NDArray, at sourceOffset: Int, to destination: NDArray, at destinationOffset: Int,
+    count: Int
+  ) throws(DeviceError) -> Bool {
+    let (from, to) = (OpenCLStorage.of(source), OpenCLStorage.of(destination))
+    lock.lock()
+    defer { lock.unlock() }
+    guard recording == nil, record == nil, from.buffer != to.buffer else { return false }
+    let status = library.api.clEnqueueCopyBuffer(
+      queue, from.buffer, to.buffer, source.byteOffset + sourceOffset,
+      destination.byteOffset + destinationOffset, count, 0, nil, nil)
+    try check(status, "clEnqueueCopyBuffer")
+    try addCommand()
+    return true
+  }
+
   /// Waits for an array and copies it to the host.
   package func download(
     _ array: NDArray, to bytes: UnsafeMutableRawBufferPointer

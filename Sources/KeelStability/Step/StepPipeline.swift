@@ -80,10 +80,11 @@ package final class StepPipeline {
 
   /// - Parameters:
   ///   - loss: the loss of the step, which must be finite too, or nil.
+  ///   - right: how many answers were right, for the report, or nil.
   ///   - firstUpdate: how many updates there were before the schedule's first row.
   ///   - attempt: the number of the step, from 0, those that were left out included.
   func run(
-    loss: Tensor?, schedule: ScheduleTable, firstUpdate: UInt64, attempt: UInt64,
+    loss: Tensor?, right: Tensor?, schedule: ScheduleTable, firstUpdate: UInt64, attempt: UInt64,
     wantsHistogram: Bool
   ) throws(TensorError) {
     let gradients = model.arena.gradients
@@ -91,8 +92,8 @@ package final class StepPipeline {
     try addPenalties(to: gradients)
     try onDevice { () throws(DeviceError) in
       let start = StepStart(
-        loss: loss?.value, schedule: schedule.array, firstUpdate: firstUpdate,
-        stability.faultRule, counters: counters)
+        loss: loss?.value, right: right?.value, schedule: schedule.array,
+        firstUpdate: firstUpdate, stability.faultRule, counters: counters)
       try backend.beginStep(
         scanning: gradients, table, wantsHistogram: wantsHistogram, start, limit: stability.limit,
         into: reading, decision: decision)

@@ -86,10 +86,12 @@ public final class Updater {
   }
 
   /// - Parameters:
+  ///   - right: how many answers were right, a float32 scalar: for the report alone.
   ///   - wantsHistogram: whether the exponents of all gradients are counted too.
-  ///   - captured: repeats the step where it can; the loss must then be a lasting one of it.
+  ///   - captured: repeats the step where it can; the loss and the count must then be lasting ones
+  ///     of it, made together.
   package func update(
-    loss: Tensor?, wantsHistogram: Bool, captured: CapturedStep? = nil
+    loss: Tensor?, right: Tensor? = nil, wantsHistogram: Bool, captured: CapturedStep? = nil
   ) throws(TensorError) {
     if let loss, loss.shape.count != 1 || loss.dtype != .float32 {
       throw Stability.refusal("update", "a loss of one float32 element", "\(loss)")
@@ -98,7 +100,7 @@ public final class Updater {
     try techniques.stepBegins(model: pipeline.model, step: step)
     let stages = { [self] () throws(TensorError) in
       try pipeline.run(
-        loss: loss, schedule: table, firstUpdate: firstUpdate, attempt: step,
+        loss: loss, right: right, schedule: table, firstUpdate: firstUpdate, attempt: step,
         wantsHistogram: wantsHistogram)
     }
     if let captured, pipeline.repeatsItself {
