@@ -20,10 +20,11 @@
 
 // convolution2d_pack — p[g, panel, t, k, i] = f[t * tap_step + k * inner_step +
 //                      (panel * width + i) * column_step + g * group_step], zero beyond columns;
-//                      tap t goes to the place of the last but t if `reversed`.
+//                      tap t goes to the place of the last but t if `reversed`. `inner` zeros
+//                      follow.
 //
 // Buffers    filter: taps x channels x channels in any order; packed: groups x panels x taps x
-//            inner x width.
+//            inner x width, and inner more.
 // Work       one work-item per panel: axis 0 = panel, axis 1 = group, axis 2 = tap.
 // Requires   local size 1 x 1 x 1.
 // Numerics   exact: elements are copied.
@@ -51,14 +52,17 @@ void convolution2d_pack(
   const uint used = min(width, columns - (uint)panel * width);
   __global const float *from =
       filter + tap * tap_step + group * group_step + panel * width * column_step;
-  __global float *to = packed +
-      ((group * get_global_size(0) + panel) * get_global_size(2) + to_tap) * inner * width;
+  const size_t place = (group * get_global_size(0) + panel) * get_global_size(2) + to_tap;
+  __global float *to = packed + place * inner * width;
   for (uint k = 0; k < inner; ++k) {
     for (uint i = 0; i < used; ++i) {
       to[i] = from[(size_t)k * inner_step + (size_t)i * column_step];
     }
     for (uint i = used; i < width; ++i) to[i] = 0.0f;
     to += width;
+  }
+  if (place + 1 == get_global_size(0) * get_global_size(1) * get_global_size(2)) {
+    for (uint k = 0; k < inner; ++k) to[k] = 0.0f;
   }
 }
 
@@ -89,8 +93,9 @@ static inline void store_channels(
 //                       phase, and taps that do not divide are left out; source is 0 outside.
 //
 // Buffers    source: batch x source_extent x source_channels; filter: in place (filter_step =
-//            result_channels) or packed; bias: result_channels, read if has_bias; result: batch x
-//            result_extent x result_channels. In every int2, x is along the width.
+//            result_channels) or packed, with `inner` zeros at zeros_at if that is not 0; bias:
+//            result_channels, read if has_bias; result: batch x result_extent x result_channels.
+//            In every int2, x is along the width.
 // Work       one work-item per `run` tiles of TILE_PIXELS x TILE_CHANNELS: axis 0 = run, axis 1 =
 //            phase. The `tile_count` tiles of a phase are tiles of channels (with group) times
 //            tiles of pixels; `pixels_first` says which of them, `tiles0` in all, come first.
@@ -124,6 +129,7 @@ void convolution2d_tiles(
     const ulong filter_panel_step,
     const ulong filter_group_step,
     const uint filter_packed,
+    const ulong zeros_at,
     const uint pixels_first,
     const uint tiles0,
     const uint tile_count,
@@ -135,6 +141,11 @@ void convolution2d_tiles(
   const uint panels = (columns + TILE_CHANNELS - 1) / TILE_CHANNELS;
   const uint begin_tile = (uint)get_global_id(0) * run;
   const uint end_tile = min(begin_tile + run, tile_count);
+  // Lines are stored whole where channels fill them, a quarter of the usual size being enough: a
+  // core that multiplies had better not wait for lines that it overwrites.
+  const size_t elements = (size_t)batch * result_extent.y * result_extent.x * result_channels;
+  const bool past = result_channels % 16 == 0 && columns % 16 == 0 &&
+      keel_stored_goes_past(result, 4 * elements);
 #pragma unroll 1
   for (uint tile_index = begin_tile; tile_index < end_tile; ++tile_index) {
     const uint axis1 = tile_index / tiles0;
@@ -223,26 +234,32 @@ void convolution2d_tiles(
             filter_tile + (size_t)(ty * kernel_extent.x + tx) * inner * filter_step;
         __global const float *s =
             source_tile + ((long)move_y * source_extent.x + move_x) * source_channels;
-        if (valid == ALL_PIXELS) {
+        if (valid == ALL_PIXELS || zeros_at != 0) {
+          // Pixels outside read zeros beyond the packed filter.
+          __global const float *pixel[TILE_PIXELS];
+#pragma unroll
+          for (uint p = 0; p < TILE_PIXELS; ++p) {
+            pixel[p] = valid >> p & 1u ? s + from[p] : filter + zeros_at;
+          }
+          __global const float *next = s + from[0] + TILE_PIXELS * next_pixel;
           for (uint k = 0; k < steps; ++k) {
             // A line of each of the next pixels in turn: their runs are too short, side by side,
             // for a core to see where they lead.
-            keel_fetch(s + from[0] - k + k / 8 * 16 + (k % 8 + TILE_PIXELS) * next_pixel);
+            keel_fetch(next + k / 8 * 16 + k % 8 * next_pixel);
             float16 line[TILE_VECTORS];
 #pragma unroll
             for (uint j = 0; j < TILE_VECTORS; ++j) line[j] = ((__global const keel_any16 *)f)[j];
 #pragma unroll
             for (uint p = 0; p < TILE_PIXELS; ++p) {
-              const float16 value = (float16)(s[from[p]]);
+              const float16 value = (float16)(pixel[p][k]);
 #pragma unroll
               for (uint j = 0; j < TILE_VECTORS; ++j) sum[p][j] = fma(value, line[j], sum[p][j]);
             }
-            ++s;
             f += filter_step;
           }
         } else {
-          // At the border: pixels outside read one that is inside, and its bits are cleared. A
-          // product with zero would not do: infinity times zero is NaN.
+          // At the border, with a filter in place: pixels outside read one that is inside, and its
+          // bits are cleared. A product with zero would not do: infinity times zero is NaN.
           int at[TILE_PIXELS], keep[TILE_PIXELS];
           int readable = 0;
 #pragma unroll
@@ -289,9 +306,9 @@ void convolution2d_tiles(
 #pragma unroll
         for (uint j = 0; j < TILE_VECTORS; ++j) {
           const float16 y = sum[p][j] + shift[j];
-          keel_set(
+          keel_set_past(
               select(y, (float16)(0.0f), (y <= (float16)(0.0f)) & relu),
-              result_tile + to[p] + 16 * j);
+              result_tile + to[p] + 16 * j, past);
         }
       }
       continue;

@@ -44,8 +44,9 @@ extension OpenCLBackend {
     let panels = ceilDivide(gather.columns, plan.channels)
     let panelCount = gather.taps * gather.inner * plan.channels
     var operand = filter
+    let packed = gather.groups * panels * panelCount
     if plan.packsFilter {
-      operand = try scratch(max(1, gather.groups * panels * panelCount))
+      operand = try scratch(max(1, packed + gather.inner))
       try launch(
         "convolution2d_pack", from: .convolution2D, options: plan.options,
         grid: .tiles(panels, gather.groups, gather.taps), filter, operand,
@@ -68,7 +69,8 @@ extension OpenCLBackend {
       UInt32(plan.packsFilter ? plan.channels : gather.resultChannels),
       UInt64(plan.packsFilter ? panelCount : plan.channels),
       UInt64(plan.packsFilter ? panels * panelCount : gather.columns),
-      UInt32(plan.packsFilter ? 1 : 0), UInt32(plan.pixelsFirst ? 1 : 0),
+      UInt32(plan.packsFilter ? 1 : 0), UInt64(plan.packsFilter ? packed : 0),
+      UInt32(plan.pixelsFirst ? 1 : 0),
       UInt32(plan.pixelsFirst ? pixelTiles : channelTiles), UInt32(channelTiles * pixelTiles),
       UInt32(plan.run),
       EpilogueArguments(epilogue))
