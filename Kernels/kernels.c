@@ -81,6 +81,9 @@ static const char convolution2d_filter_local[] = {
 static const char convolution2d_groups[] = {
 #embed "Programs/convolution2d_groups.cl"
 };
+static const char convolution2d_winograd_filter_blocks[] = {
+#embed "Programs/convolution2d_winograd_filter_blocks.cl"
+};
 static const char convolution2d_winograd_blocks[] = {
 #embed "Programs/convolution2d_winograd_blocks.cl"
 };
@@ -187,6 +190,7 @@ static const KeelKernelProgram programs[] = {
     PROGRAM(convolution2d_groups),
     PROGRAM(convolution2d_winograd),
     PROGRAM(convolution2d_winograd_blocks),
+    PROGRAM(convolution2d_winograd_filter_blocks),
     PROGRAM(convolution2d_spread),
     PROGRAM(pooling2d),
     PROGRAM(gru),

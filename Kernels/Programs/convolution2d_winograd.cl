@@ -160,14 +160,8 @@ __kernel void convolution2d_winograd_upstream(
     const uint channel = i % vectors * KEEL_WIDTH;
     const int3 at = corner_of(first + i / vectors, tiles);
     const size_t image = (size_t)at.z * extent.y * extent.x;
-    floats block[TILE_OUT * TILE_OUT], half_way[POINTS * TILE_OUT], points[POINTS * POINTS];
-    load_block(dy + image * channels + channel, at.xy, extent, channels, TILE_OUT, block);
-#pragma unroll
-    for (uint j = 0; j < TILE_OUT; ++j) upstream_line(block + j, TILE_OUT, half_way + j, TILE_OUT);
-#pragma unroll
-    for (uint p = 0; p < POINTS; ++p) {
-      upstream_line(half_way + TILE_OUT * p, 1, points + POINTS * p, 1);
-    }
+    floats points[POINTS * POINTS];
+    keel_winograd_upstream(dy + image * channels + channel, at.xy, extent, channels, points);
     store_points(points, w + (size_t)(i / vectors) * channels + channel, point_step);
   }
 }
@@ -211,34 +205,52 @@ __kernel void convolution2d_winograd_result(
   }
 }
 
-// convolution2d_winograd_filter_gradient — d[., i] = G' u[., i] G, i a pair of channels.
+// convolution2d_winograd_filter_gradient — d[., k, c] = G' (sum over parts of u[., k, c]) G.
 //
-// Buffers    u: POINTS^2 x count, point_step apart; d: 9 taps x count.
-// Work       one work-item per `run` vectors of the count.
-// Requires   count a multiple of KEEL_WIDTH.
-// Numerics   two transforms of a line, each within 4 u of its terms.
+// Buffers    u: parts, part_step apart, of POINTS^2 times panels of inner x width, point_step
+//            apart; d: 9 taps x inner x columns.
+// Work       one work-item per `run` vectors of all pairs of channels.
+// Requires   columns a multiple of width, width of KEEL_WIDTH.
+// Numerics   parts are added in their order; two transforms of a line, each within 4 u of its
+//            terms.
 // Launched   Sources/KeelOpenCL/OpenCLConvolution2DWinograd.swift
 // Checked    Sources/KeelCases/Convolution2DCases.swift
-// Why        transformed back once, after the sum over all tiles.
+// Why        transformed back once, after the sum over all tiles. Stored past the caches: nobody
+//            reads it before all gradients are there.
 __kernel void convolution2d_winograd_filter_gradient(
     __global const float *restrict u,
     __global float *restrict d,
-    const uint count,
+    const uint inner,
+    const uint columns,
+    const uint width,
+    const uint parts,
     const uint run,
+    const ulong part_step,
     const ulong point_step)
 {
-  FOR_RUN(vector, count / KEEL_WIDTH) {
-    const uint i = vector * KEEL_WIDTH;
+  const size_t count = (size_t)inner * columns;
+  const uint vectors = width / KEEL_WIDTH;
+  const bool past = keel_goes_past(d, KEEL_PAST_ELEMENTS);
+  FOR_RUN(i, inner * (columns / KEEL_WIDTH)) {
+    const uint k = i / vectors % inner;
+    const uint column = i / vectors / inner * width + i % vectors * KEEL_WIDTH;
+    __global const float *from = u + (size_t)i * KEEL_WIDTH;
     floats points[POINTS * POINTS], half_way[3 * POINTS], taps[9];
 #pragma unroll
-    for (uint p = 0; p < POINTS * POINTS; ++p) points[p] = LOAD(u + i + p * point_step);
+    for (uint p = 0; p < POINTS * POINTS; ++p) points[p] = LOAD(from + p * point_step);
+    for (uint part = 1; part < parts; ++part) {
+      from += part_step;
+#pragma unroll
+      for (uint p = 0; p < POINTS * POINTS; ++p) points[p] += LOAD(from + p * point_step);
+    }
 #pragma unroll
     for (uint j = 0; j < POINTS; ++j) {
       filter_gradient_line(points + j, POINTS, half_way + j, POINTS);
     }
 #pragma unroll
     for (uint t = 0; t < 3; ++t) filter_gradient_line(half_way + POINTS * t, 1, taps + 3 * t, 1);
+    __global float *to = d + (size_t)k * columns + column;
 #pragma unroll
-    for (uint t = 0; t < 9; ++t) STORE(taps[t], d + (size_t)t * count + i);
+    for (uint t = 0; t < 9; ++t) keel_put(taps[t], to + t * count, past);
   }
 }

@@ -45,23 +45,13 @@ static inline void multiply_rows(
   }
 }
 
-// Where line `line` of the source of some tiles begins, TILE_OUT lines of TILE_OUT pixels to each.
-static inline __global const keel_stored *source_line_of(
-    __global const keel_stored *source, const uint first, const uint line, const int2 tiles,
-    const int2 origin, const int2 extent, const uint channels)
-{
-  const int3 at = corner_of(first + line / TILE_OUT, tiles);
-  const long y = (long)at.z * extent.y + at.y + origin.y + 1 + (int)(line % TILE_OUT);
-  return source + (y * extent.x + at.x + origin.x + 1) * (long)channels;
-}
-
 // convolution2d_winograd_blocks — result[tile] = activation(bias[c] + A' (sum over k of
 //     u[., k, c] . (B' d[k] B)) A), d the POINTS x POINTS pixels from origin + OUT * tile on.
 //
 // Buffers    source: images x source_extent x inner; u: POINTS^2 times panels of inner x
-//            PRODUCT_COLUMNS, u_step apart; bias: columns, read if has_bias; result: images x extent
-//            x columns; scratch: work-items x scratch_step, where a work-item keeps the points of a
-//            block's sources and of its products. In every int2, x is along the width.
+//            PRODUCT_COLUMNS, u_step apart; bias: columns, read if has_bias; result: images x
+//            extent x columns; scratch: work-items x scratch_step, where a work-item keeps the
+//            points of a block's sources and of its products. In every int2, x is along the width.
 // Work       one work-item per `block` tiles, then as many further on as there are work-items.
 // Requires   inner a multiple of 16, columns of PRODUCT_COLUMNS, block of PRODUCT_ROWS;
 //            scratch_step at least (POINTS^2 + 1) * (block * max(inner, columns) + 16).
@@ -116,8 +106,8 @@ void convolution2d_winograd_blocks(
     for (uint p = 0, line = 0; p < POINTS * POINTS; ++p) {
       // Rows beyond the last tile hold what was there before; nobody reads their products.
       for (uint t = 0; t < used; t += PRODUCT_ROWS, ++line) {
-        __global const keel_stored *next =
-            source_line_of(source, first + stride, line, tiles, origin, source_extent, inner);
+        __global const keel_stored *next = keel_winograd_line(
+            source, first + stride, line, tiles, origin + 1, source_extent, inner);
         for (uint column = 0; column < columns; column += PRODUCT_COLUMNS) {
           if (line < next_lines) {
 #pragma unroll

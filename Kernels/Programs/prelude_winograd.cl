@@ -141,9 +141,9 @@ static inline void filter_gradient_line(const floats *m, const uint from, floats
 }
 #endif
 
-// Whether arrays of `count` elements are stored past the caches: smaller ones than elsewhere too, as
+// Whether arrays of `count` elements are stored past the caches: smaller ones than elsewhere, as
 // points are stored far apart, where reading their lines first costs most, and a block's results
-// are stored by a core that multiplies in its cache.
+// by a core that multiplies in its cache.
 #define PAST_ELEMENTS (1u << 20)
 #define keel_winograd_goes_past(p, count) \
   ((count) >= PAST_ELEMENTS && keel_stored_goes_past(p, KEEL_PAST_ELEMENTS))
@@ -192,6 +192,32 @@ static inline void keel_winograd_source(
   for (uint j = 0; j < POINTS; ++j) source_line(points + j, POINTS, half_way + j, POINTS);
 #pragma unroll
   for (uint p = 0; p < POINTS; ++p) source_line(half_way + POINTS * p, 1, points + POINTS * p, 1);
+}
+
+// points = A dy A' of the TILE_OUT x TILE_OUT pixels from `corner` on, 0 outside the image.
+static inline void keel_winograd_upstream(
+    __global const keel_stored *image, const int2 corner, const int2 extent, const uint channels,
+    floats *points)
+{
+  floats block[TILE_OUT * TILE_OUT], half_way[POINTS * TILE_OUT];
+  load_block(image, corner, extent, channels, TILE_OUT, block);
+#pragma unroll
+  for (uint j = 0; j < TILE_OUT; ++j) upstream_line(block + j, TILE_OUT, half_way + j, TILE_OUT);
+#pragma unroll
+  for (uint p = 0; p < POINTS; ++p) {
+    upstream_line(half_way + TILE_OUT * p, 1, points + POINTS * p, 1);
+  }
+}
+
+// Where line `line` of the images of some tiles begins, TILE_OUT lines of TILE_OUT pixels to each
+// tile: an address to fetch from, perhaps outside.
+static inline __global const keel_stored *keel_winograd_line(
+    __global const keel_stored *images, const uint first, const uint line, const int2 tiles,
+    const int2 origin, const int2 extent, const uint channels)
+{
+  const int3 at = corner_of(first + line / TILE_OUT, tiles);
+  const long y = (long)at.z * extent.y + at.y + origin.y + (int)(line % TILE_OUT);
+  return images + (y * extent.x + at.x + origin.x) * (long)channels;
 }
 
 // to = activation(shift + A' m A) of a tile whose first pixel is at `to`; `left` pixels of it along

@@ -109,6 +109,8 @@ enum Convolution2DCases {
     Form("channels12_40_runs", batch: 8, 17, 15, 12, to: 40, stride: (2, 2), .same),
     Form("channels64_48_valid", batch: 1, 8, 17, 64, to: 48, .valid),
     Form("channels64_64_winograd", 18, 22, 64, to: 64, .same, .relu),
+    // So many tiles that the filter's gradient goes through all stages in blocks.
+    Form("channels32_32_winograd_blocks", 61, 64, 32, to: 32, .same),
     Form("channels3_16_batch5", batch: 5, 8, 8, 3, to: 16, .same, .relu),
     Form("image1x1", batch: 3, 1, 1, 4, to: 5, .same),
     Form("image2x3_kernel5x5", 2, 3, 2, to: 3, kernel: (5, 5), .same),

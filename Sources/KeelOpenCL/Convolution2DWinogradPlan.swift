@@ -31,7 +31,7 @@ package struct Convolution2DWinogradPlan: Hashable, Sendable {
     func tiles(_ tileOut: Int) -> SIMD2<Int32> {
       alongImage(width: ceilDivide(width, tileOut), height: ceilDivide(height, tileOut))
     }
-    func tileCount(_ tileOut: Int) -> Int {
+    package func tileCount(_ tileOut: Int) -> Int {
       images * ceilDivide(width, tileOut) * ceilDivide(height, tileOut)
     }
   }
@@ -69,20 +69,36 @@ package struct Convolution2DWinogradPlan: Hashable, Sendable {
     let count = extents.tileCount(tileOut)
     let slices = ceilDivide(count, max(8, bytes / tileBytes))
     slice = ceilDivide(ceilDivide(count, slices), 8) * 8
-    block =
-      Self.worksInBlocks(extents, isCPUClass) && extents.inner * extents.columns <= 1 << 16
-      ? Self.block(tileOut, extents) : 0
+    // A part of the filter's gradient has sums of its own: they must be fewer than the points that
+    // blocks keep out of memory, and there must be enough parts for all cores.
+    let pairs = extents.inner * extents.columns
+    let gains =
+      extents.isFilterGradient ? pairs <= 1 << 14 && count >= 512 : pairs <= 1 << 16
+    block = Self.worksInBlocks(extents, isCPUClass) && gains ? Self.block(tileOut, extents) : 0
   }
 
   /// Whether blocks of tiles can go through all stages in one launch.
   package static func worksInBlocks(_ extents: Extents, _ isCPUClass: Bool) -> Bool {
-    isCPUClass && !extents.isFilterGradient && extents.inner % 16 == 0
-      && extents.columns % 16 == 0
+    isCPUClass && extents.inner % 16 == 0 && extents.columns % 16 == 0
   }
 
-  /// Tiles whose points, and those of their products with 32 filters, fill half of a second cache:
-  /// the points of the filter pass through the rest.
+  /// Parts of the tiles in which the filter's gradient is summed, block by block: a function of the
+  /// extents, as the order of its sums is.
+  package func parts(_ extents: Extents) -> Int {
+    ceilDivide(extents.tileCount(tileOut), partTiles(extents))
+  }
+
+  /// Tiles of a part: whole blocks.
+  package func partTiles(_ extents: Extents) -> Int {
+    let count = extents.tileCount(tileOut)
+    let parts = max(1, min(16, count / 256))
+    return max(1, ceilDivide(ceilDivide(count, parts), max(1, block))) * max(1, block)
+  }
+
+  /// Tiles whose points fill half of a second cache: the points of the filter pass through the
+  /// rest. In its gradient the sums do, which are many more.
   package static func block(_ tileOut: Int, _ extents: Extents) -> Int {
+    if extents.isFilterGradient { return 16 }
     let tileBytes = 4 * (tileOut + 2) * (tileOut + 2) * (extents.inner + 32)
     return max(8, min(24, (512 << 10) / tileBytes / 8 * 8))
   }

@@ -52,13 +52,21 @@ extension OpenCLBackend {
   }
 
   /// The filter's gradient: the points of source and upstream gradient are multiplied over the
-  /// tiles, slice after slice into the same sums.
+  /// tiles, block by block into the sums of some parts, or slice after slice into the same sums.
   func convolution2DFilterWinograd(
     _ x: NDArray, _ dy: NDArray, _ geometry: Convolution2DGeometry,
     _ plan: Convolution2DWinogradPlan, _ extents: Convolution2DWinogradPlan.Extents,
     into dfilter: NDArray
   ) throws(DeviceError) {
     let (inner, columns) = (extents.inner, extents.columns)
+    if plan.block > 0, x.dtype == dy.dtype {
+      let parts = plan.parts(extents)
+      let step = inner * columns + 16
+      let u = try scratch(parts * plan.allPoints * step)
+      try convolution2DFilterWinogradBlocks(x, dy, geometry, plan, extents, into: u, step: step)
+      return try transformFilterGradient(
+        (u, step), parts: parts, width: 16 * blockVectors(extents), plan, extents, into: dfilter)
+    }
     let u = try points(plan, of: inner * columns)
     let v = try points(plan, of: plan.slice * inner)
     let w = try points(plan, of: plan.slice * columns)
@@ -84,12 +92,22 @@ extension OpenCLBackend {
         array: u.array, batchStride: u.step, accumulates: slice.lowerBound > 0)
       try matmul(v.array, w.array, product, into: sums)
     }
+    try transformFilterGradient(u, parts: 1, width: columns, plan, extents, into: dfilter)
+  }
+
+  /// The filter's gradient from the points of some parts, in panels of `width` columns.
+  private func transformFilterGradient(
+    _ u: Points, parts: Int, width: Int, _ plan: Convolution2DWinogradPlan,
+    _ extents: Convolution2DWinogradPlan.Extents, into dfilter: NDArray
+  ) throws(DeviceError) {
+    let (inner, columns) = (extents.inner, extents.columns)
+    let byColumns = winograd(plan, columns)
     let run = isCPUClass ? 16 : 1
-    let count = inner * columns
     try launchWinograd(
       "convolution2d_winograd_filter_gradient", byColumns, .float32,
-      vectors: count / byColumns.width,
-      run: run, u.array, dfilter, UInt32(count), UInt32(run), UInt64(u.step))
+      vectors: inner * columns / byColumns.width, run: run, u.array, dfilter, UInt32(inner),
+      UInt32(columns), UInt32(width), UInt32(parts), UInt32(run),
+      UInt64(plan.allPoints * u.step), UInt64(u.step))
   }
 
   private func transformSource(

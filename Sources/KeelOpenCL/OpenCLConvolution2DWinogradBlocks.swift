@@ -3,7 +3,7 @@ internal import KeelBackend
 extension OpenCLBackend {
   /// Vectors of columns whose sums a work-item has in registers.
   func blockVectors(_ extents: Convolution2DWinogradPlan.Extents) -> Int {
-    extents.columns % 32 == 0 ? 2 : 1
+    extents.columns % 32 == 0 && (extents.inner % 32 == 0 || !extents.isFilterGradient) ? 2 : 1
   }
 
   /// The convolution (a gather with single steps) or its input gradient from the points of its
@@ -32,5 +32,32 @@ extension OpenCLBackend {
       UInt32(extents.inner), gather.resultExtent, UInt32(extents.columns),
       extents.tiles(plan.tileOut), UInt32(count), UInt32(plan.block), UInt64(uStep),
       UInt64(scratchStep), EpilogueArguments(epilogue))
+  }
+
+  /// The points of the filter's gradient, summed over the tiles of each part
+  /// (`convolution2d_winograd_filter_blocks.cl`).
+  ///
+  /// - Parameters:
+  ///   - x: of the same type as the upstream gradient.
+  ///   - u: `plan.parts(extents)` times all points, `step` elements from one to the next.
+  func convolution2DFilterWinogradBlocks(
+    _ x: NDArray, _ dy: NDArray, _ geometry: Convolution2DGeometry,
+    _ plan: Convolution2DWinogradPlan, _ extents: Convolution2DWinogradPlan.Extents,
+    into u: NDArray, step: Int
+  ) throws(DeviceError) {
+    let items = plan.parts(extents)
+    let channels = extents.inner + extents.columns
+    let scratchStep = plan.allPoints * (plan.block * channels + 32)
+    let scratch = try scratch(items * scratchStep)
+    try launch(
+      "convolution2d_winograd_filter_blocks",
+      source: .named("convolution2d_winograd_filter_blocks"),
+      options: ["TILE_OUT=\(plan.tileOut)", "TILE_VECTORS=\(blockVectors(extents))"]
+        + x.dtype.halfOptions,
+      grid: .tiles(items), x, dy, u, scratch, geometry.inputExtent, .zero &- geometry.padding,
+      UInt32(extents.inner), geometry.outputExtent, UInt32(extents.columns),
+      extents.tiles(plan.tileOut), UInt32(extents.tileCount(plan.tileOut)),
+      UInt32(plan.partTiles(extents)), UInt32(plan.block), UInt64(step),
+      UInt64(plan.allPoints * step), UInt64(scratchStep))
   }
 }

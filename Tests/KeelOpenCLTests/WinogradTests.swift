@@ -32,8 +32,6 @@ extension BothClassesTests {
       Form(batch: 5, extent: (1, 1), channels: (32, 16)),
       Form(batch: 1, extent: (2, 13), channels: (64, 36), activation: .leakyRelu(slope: 0.1)),
       Form(extent: (4, 4), channels: (16, 16), padding: (3, 4, 2, 3)),
-      // So many filters that their points are stored past the caches.
-      Form(batch: 1, extent: (4, 4), channels: (160, 192)),
     ]
 
     /// Several blocks for each work-item, and results that are stored past the caches.
@@ -118,6 +116,34 @@ extension BothClassesTests {
       }
     }
 
+    /// So many filters that their points are stored past the caches.
+    @Test func manyFiltersEqualTheDirectKernels() throws {
+      let g = Form(batch: 1, extent: (4, 4), channels: (160, 192)).geometry
+      try TestDevice.bothClasses { backend in
+        guard backend.isCPUClass else { return }
+        let x = try backend.array(numbers(g.inputShape.count, seed: 1), shape: g.inputShape)
+        let dy = try backend.array(numbers(g.outputShape.count, seed: 3), shape: g.outputShape)
+        let w = try backend.array(numbers(g.filterShape.count, seed: 2), shape: g.filterShape)
+        func results(_ plan: Convolution2DPlan) throws -> [Float] {
+          let y = try backend.allocate(g.outputShape, .float32)
+          let dx = try backend.allocate(g.inputShape, .float32)
+          try backend.convolution2D(x, filter: w, g, .none, into: y, by: plan)
+          try backend.convolution2DInputGradient(
+            upstream: dy, filter: w, g, into: dx, by: plan)
+          return try backend.floats(y) + backend.floats(dx)
+        }
+        let expected = try results(.tiles)
+        // Numbers between -2 and 2: |terms| are 1 on average.
+        let bound: Float = 0x1p-24 * 26 * 9 * 192
+        for block in [0, 8] {
+          let got = try results(
+            .winograd(Convolution2DWinogradPlan(tileOut: 4, slice: 8, block: block)))
+          let wrong = got.indices.filter { !(abs(got[$0] - expected[$0]) <= bound) }
+          #expect(wrong.count == 0, "blocks of \(block), element \(wrong.first ?? 0)")
+        }
+      }
+    }
+
     /// Blocks that one work-item takes through all stages, some of them with tiles to spare.
     @Test(
       arguments: [2, 4],
@@ -147,6 +173,52 @@ extension BothClassesTests {
       }
     }
 
+    /// The filter's gradient block by block: the last part has fewer tiles, and so has its last
+    /// block.
+    @Test(arguments: [2, 4], [(16, 16), (32, 64), (64, 48)])
+    func filterGradientInBlocksEqualsTheDirectKernels(tileOut: Int, channels: (Int, Int)) throws {
+      let g = Form(batch: 3, extent: (45, 66), channels: channels).geometry
+      try TestDevice.bothClasses { backend in
+        guard backend.isCPUClass else { return }
+        let x = numbers(g.inputShape.count, seed: 1)
+        let dy = numbers(g.outputShape.count, seed: 3)
+        func gradient(
+          _ plan: Convolution2DPlan, magnitudes: Bool = false
+        ) throws -> [Float] {
+          func array(_ values: [Float], _ shape: Shape) throws -> NDArray {
+            try backend.array(magnitudes ? values.map(abs) : values, shape: shape)
+          }
+          let dfilter = try backend.allocate(g.filterShape, .float32)
+          try backend.convolution2DFilterGradient(
+            array(x, g.inputShape), upstream: array(dy, g.outputShape), g, into: dfilter, by: plan)
+          return try backend.floats(dfilter)
+        }
+        let expected = try gradient(.tiles)
+        let bound = 0x1p-24 * 26 * (try gradient(.tiles, magnitudes: true).max() ?? 0)
+        for block in [8, 16, 24] {
+          let plan = Convolution2DPlan.winograd(
+            Convolution2DWinogradPlan(tileOut: tileOut, slice: 8, block: block))
+          let got = try gradient(plan)
+          let wrong = got.indices.filter { !(abs(got[$0] - expected[$0]) <= bound) }
+          let first = wrong.first.map { "\($0): \(got[$0]), expected \(expected[$0])" } ?? ""
+          #expect(wrong.count == 0, "blocks of \(block), element \(first)")
+          #expect(try gradient(plan).map(\.bitPattern) == got.map(\.bitPattern))
+        }
+      }
+    }
+
+    /// A part is a whole number of blocks, and what is summed together depends on extents alone.
+    @Test func partsCoverAllTiles() {
+      let plan = Convolution2DWinogradPlan(tileOut: 4, slice: 8, block: 16)
+      for batch in [1, 2, 3, 7, 32, 64] {
+        let extents = Form(batch: batch, extent: (61, 64), channels: (16, 16)).geometry
+          .winogradExtents(.filterGradient)
+        let (part, parts) = (plan.partTiles(extents), plan.parts(extents))
+        #expect(part % 16 == 0 && parts <= 16)
+        #expect(part * parts >= extents.tileCount(4) && part * (parts - 1) < extents.tileCount(4))
+      }
+    }
+
     @Test func thePlannerTakesItWhereItWins() {
       func plan(
         _ extent: Int, _ channels: Int, batch: Int = 32, isCPUClass: Bool = true
@@ -165,6 +237,15 @@ extension BothClassesTests {
       }
       #expect(block(plan(56, 64)) == 24)
       #expect(block(plan(16, 128)) == 16)
+      func filterGradientBlock(_ extent: Int, _ channels: Int, batch: Int = 64) -> Int? {
+        let form = Form(batch: batch, extent: (extent, extent), channels: (channels, channels))
+        return block(Convolution2DPlan(form.geometry, .filterGradient, isCPUClass: true))
+      }
+      #expect(filterGradientBlock(32, 64) == 16)
+      #expect(filterGradientBlock(16, 128) == 16)
+      // Too few tiles for a part to each core; sums that fill no cache.
+      #expect(filterGradientBlock(32, 64, batch: 4) == 0)
+      #expect(filterGradientBlock(16, 256) == 0)
       // The points of so many filters pass through no cache.
       #expect(block(plan(4, 512, batch: 64)) == 0)
       #expect(block(plan(16, 256, batch: 64, isCPUClass: false)) == 0)
