@@ -230,6 +230,7 @@ private final class BackwardPass {
       maxima = WindowMaxima(
         y: maxima.y, upstream: own, indices: maxima.indices, maxima.geometry)
     }
+    if !keepsGraph { node.consumeResult() }
     let dz = try backend.newArray(later.shape, later.dtype)
     try pull(node, Gradient(array: dz, isOwned: true), maxima, seen: later.elements)
   }

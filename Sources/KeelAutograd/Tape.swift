@@ -128,6 +128,9 @@ final class Node {
     isConsumed = true
   }
 
+  /// Gives up what only the pullback from the whole gradient keeps, such as the result.
+  func consumeResult() { pullback = nil }
+
   private func takeInputs() -> [Node] {
     defer { inputs = [] }
     return inputs.compactMap { input in
