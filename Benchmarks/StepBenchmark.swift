@@ -132,6 +132,7 @@ package struct StepBenchmark: Sendable {
     let loss = Loss.softmaxCrossEntropy()
     let captured = CapturedStep(model, refusal: isCaptured ? nil : "it is switched off")
     let signature = CapturedStep.Signature(inputs: images.shape, dtype: .float32)
+    try model.seed(1)
     var number: UInt64 = 0
     return { () throws(TensorError) in
       let (value, isLasting) = try captured.gradient(signature, number: number) {

@@ -13,6 +13,9 @@ enum DenseCases {
       check("dense_rank3", [2, 5, 6], columns: 7, activation: .tanh),
       check("dense_one_row", [1, 33], columns: 5, activation: .relu),
       check("dense_one_unit", [33, 7], columns: 1),
+      // The bias' gradient in the launch of the weight's, and apart.
+      check("dense_rows512_columns10", [512, 4], columns: 10),
+      check("dense_rows900_columns10", [900, 4], columns: 10),
       check("dense_digits_hidden", [16, 300], columns: 128, activation: .relu, gradient: false),
       check("dense_digits_logits", [32, 128], columns: 10, gradient: false),
       check("dense_digits", [128, 5408], columns: 128, activation: .relu, isLarge: true),

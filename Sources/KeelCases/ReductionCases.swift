@@ -80,6 +80,11 @@ enum ReductionCases {
       reduction(.sum, "count70001", [70001], nil, gradient: false),
       reduction(.sum, "rows2_columns70001", [2, 70001], [1], gradient: false),
       reduction(.sum, "rows70001_columns2", [70001, 2], [0], gradient: false),
+      // On both sides of what one work-item sums alone.
+      reduction(
+        .sum, "rows4096_columns2", [4096, 2], [0], fill: .uniform(0, 1), gradient: false),
+      reduction(
+        .sum, "rows4097_columns2", [4097, 2], [0], fill: .uniform(0, 1), gradient: false),
       reduction(.sum, "rows513_columns129", [513, 129], [1], gradient: false),
       reduction(.sum, "columns129_rows513", [513, 129], [0], gradient: false),
       reduction(.mean, "positive70001", [70001], nil, fill: .uniform(1, 2), gradient: false),

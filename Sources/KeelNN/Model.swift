@@ -190,8 +190,10 @@ public final class Model {
 }
 
 extension Model {
-  /// An element of a value, made once.
-  private func seed(_ weight: Float) throws(TensorError) -> NDArray {
+  /// An element of a value, made once: before a step is recorded that begins its way back with it,
+  /// so that the step is the same work from the first one on.
+  @discardableResult
+  package func seed(_ weight: Float) throws(TensorError) -> NDArray {
     if let known = seeds[weight.bitPattern] { return known }
     if seeds.count == 16 { seeds = [:] }
     let made = try onDevice { () throws(DeviceError) in

@@ -54,6 +54,7 @@ final class BatchGradient {
     let signature = CapturedStep.Signature(
       inputs: batch.shape, dtype: features.dtype, weight: weight, accumulates: accumulates)
     let number = perExample == nil ? pass : pass &* UInt64(batch.count)
+    try model.seed(perExample == nil ? weight * lossScale : 1)
     return try captured.gradient(signature, number: number) { () throws(TensorError) in
       try compute(
         numbers(of: features), labels, mix: nil, pass: pass, weight: weight,
