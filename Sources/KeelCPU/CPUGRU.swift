@@ -7,22 +7,14 @@ extension CPUBackend: GRUBackend {
     _ geometry: RecurrentGeometry, into y: NDArray, states: GRUStates
   ) throws(DeviceError) {
     guard y.count > 0 else { return }
-    let (batch, units) = (geometry.batch, geometry.units)
-    let projection = MatmulGeometry(
-      rows: geometry.rows, inner: geometry.features, columns: 3 * units)
-    try matmul(x, inputWeight, projection, Epilogue(bias: bias), into: states.gates)
-    let recurrence = MatmulGeometry(rows: batch, inner: units, columns: 3 * units)
-    let product = try allocate([batch, 3 * units], .float32)
-    let state = try allocate([batch, units], .float32)
-    let (sums, compact) = (product.floats, state.floats)
     let (gates, products) = (states.gates.floats, states.products.floats)
     let (before, output) = (states.before.floats, y.floats)
-    for (time, previous) in geometry.order {
-      if previous != nil { try matmul(state, recurrentWeight, recurrence, .none, into: product) }
-      overCells(RecurrentStep(geometry, time, previous: previous, hasLater: false)) {
-        step, begin, end in
-        keel_gru_cell(step, sums, gates, products, before, output, compact, begin, end)
-      }
+    try throughTime(
+      x, inputWeight: inputWeight, recurrentWeight: recurrentWeight, bias: bias, geometry,
+      gates: states.gates, columns: 3 * geometry.units
+    ) { scratch, step, begin, end in
+      keel_gru_cell(
+        step, scratch.sums, gates, products, before, output, scratch.compact, begin, end)
     }
   }
 
@@ -31,26 +23,15 @@ extension CPUBackend: GRUBackend {
     _ geometry: RecurrentGeometry, into dz: NDArray, products dq: NDArray, hidden dh: NDArray?
   ) throws(DeviceError) {
     guard dy.count > 0 else { return }
-    let (batch, units) = (geometry.batch, geometry.units)
-    let recurrence = MatmulGeometry(
-      rows: batch, inner: 3 * units, columns: units, transposeRight: true)
-    let product = try allocate([batch, units], .float32)
-    let carried = try allocate([batch, units], .float32)
-    let flow = try allocate([batch, 3 * units], .float32)
-    let (sums, carry, compact) = (product.floats, carried.floats, flow.floats)
     let (gates, products) = (states.gates.floats, states.products.floats)
     let (before, upstream) = (states.before.floats, dy.floats)
     let (input, recurrent, hidden) = (dz.floats, dq.floats, dh?.floats)
-    var hasLater = false
-    for (time, previous) in geometry.order.reversed() {
-      if hasLater { try matmul(flow, recurrentWeight, recurrence, .none, into: product) }
-      overCells(RecurrentStep(geometry, time, previous: previous, hasLater: hasLater)) {
-        step, begin, end in
-        keel_gru_cell_gradient(
-          step, sums, gates, products, before, upstream, carry, input, recurrent, compact, hidden,
-          begin, end)
-      }
-      hasLater = true
+    try backThroughTime(
+      recurrentWeight: recurrentWeight, geometry, columns: 3 * geometry.units
+    ) { scratch, carry, step, begin, end in
+      keel_gru_cell_gradient(
+        step, scratch.sums, gates, products, before, upstream, carry, input, recurrent,
+        scratch.compact, hidden, begin, end)
     }
   }
 }
