@@ -33,8 +33,6 @@ enum GRUCases {
       sequence("sequence_64x64x256_units256", 64, 64, 256, 256, isLarge: true),
     ]
 
-  private static func sigmoid(_ x: Double) -> Double { 1 / (1 + exp(-x)) }
-
   // MARK: Forward
 
   private static func states(
