@@ -4,24 +4,12 @@
 // side by side in registers. GPUs take gru.cl.
 //
 // Sequences are batch x steps x columns, row-major. Order of gates: r, u, n.
-#ifndef GRU_ROWS
-#define GRU_ROWS 6
-#endif
-#if GRU_ROWS < 1 || GRU_ROWS > 6
-#error "GRU_ROWS must lie between 1 and 6"
-#endif
-// Vectors of sixteen units to a tile of the gradient.
-#ifndef GRU_VECTORS
-#define GRU_VECTORS 4
-#endif
-#if GRU_VECTORS < 1 || GRU_VECTORS > 4
-#error "GRU_VECTORS must lie between 1 and 4"
-#endif
 
 // Four sums: r and u of both products, n of the input's, n of the state's.
-KEEL_RECURRENT_SUMS(add_input, GRU_ROWS, 4, 3, 2)
-KEEL_RECURRENT_SUMS(add_state, GRU_ROWS, 4, 3, 3)
-KEEL_RECURRENT_SUMS(add_flow, GRU_ROWS, GRU_VECTORS, GRU_VECTORS, GRU_VECTORS - 1)
+KEEL_RECURRENT_SUMS(add_input, 4, 3, 2)
+KEEL_RECURRENT_SUMS(add_state, 4, 3, 3)
+KEEL_RECURRENT_SUMS(
+    add_flow, TILE_VECTORS, TILE_VECTORS, TILE_VECTORS - 1)
 
 // gru_tiles — with z[t] = bias + x[t] W and q[t] = y[t'] V, t' the step before:
 // r, u = sigmoid of z_r + q_r, z_u + q_u, n = tanh(z_n + r * q_n),
@@ -31,10 +19,10 @@ KEEL_RECURRENT_SUMS(add_flow, GRU_ROWS, GRU_VECTORS, GRU_VECTORS, GRU_VECTORS - 
 //            3 x ceil(units / 16) x rows of the weight x 16, padded with 0; gates: batch x steps x
 //            3 units; products (q_n), before (y[t'], 0 at the first step), y: batch x steps x
 //            units.
-// Work       one work-item per `tiles` tiles of GRU_ROWS rows of the batch.
+// Work       one work-item per `tiles` tiles of TILE_ROWS rows of the batch.
 // Requires   local size 1; the work-items cover the batch.
 // Numerics   sums: one chain of fma over features, then units; sigmoid and tanh to 4 units in the
-//            last place; a NaN stays in its row. The bits do not depend on GRU_ROWS or `tiles`.
+//            last place; a NaN stays in its row. The bits do not depend on TILE_ROWS or `tiles`.
 // Launched   Sources/KeelOpenCL/OpenCLGRU.swift
 // Checked    Sources/KeelCases/GRUCases.swift
 // Why        of elementwise operations, a step would be two launches for a product and five more.
@@ -55,24 +43,34 @@ void gru_tiles(
     const uint is_reversed,
     const uint tiles)
 {
-  const uint begin = get_global_id(0) * tiles * GRU_ROWS;
-  const uint end = min(begin + tiles * GRU_ROWS, batch);
+  const uint begin = get_global_id(0) * tiles * TILE_ROWS;
+  const uint end = min(begin + tiles * TILE_ROWS, batch);
   const uint panels = (units + 15) / 16;
   for (uint s = 0; s < steps; ++s) {
     const uint time = is_reversed ? steps - 1 - s : s;
     const uint previous = is_reversed ? time + 1 : time - 1;
     for (uint panel = 0; panel < panels; ++panel) {
       const uint unit = panel * 16;
-      for (uint first = begin; first < end; first += GRU_ROWS) {
-        const uint used = min((uint)GRU_ROWS, end - first);
+      for (uint first = begin; first < end; first += TILE_ROWS) {
+        const uint used = min((uint)TILE_ROWS, end - first);
         const size_t top = (size_t)first * steps;
-        float16 sum[GRU_ROWS][4];
+        float16 sum[TILE_ROWS][4];
 #pragma unroll
         for (uint g = 0; g < 4; ++g) {
           const float16 shift = bias && g < 3
               ? keel_load_part(bias + g * units, unit, units, 0.0f) : (float16)(0.0f);
 #pragma unroll
-          for (uint r = 0; r < GRU_ROWS; ++r) sum[r][g] = shift;
+          for (uint r = 0; r < TILE_ROWS; ++r) sum[r][g] = shift;
+        }
+        // As in lstm_tiles.
+#pragma unroll
+        for (uint r = 0; r < TILE_ROWS; ++r) {
+          const size_t row = top + (size_t)min(r, used - 1) * steps + time;
+#pragma unroll
+          for (uint g = 0; g < 3; ++g) keel_fetch(gates + (row * 3 + g) * units + unit);
+          keel_fetch(products + row * units + unit);
+          keel_fetch(before + row * units + unit);
+          keel_fetch(y + row * units + unit);
         }
         add_input(
             sum, x + (top + time) * features, (size_t)steps * features, used,
@@ -82,13 +80,8 @@ void gru_tiles(
               sum, y + (top + previous) * units, (size_t)steps * units, used,
               v + (size_t)unit * units, (size_t)panels * 16 * units, 16, units);
         }
-        // Through memory, so that the loop below stays rolled.
-        float16 tile[GRU_ROWS * 4];
-#pragma unroll
-        for (uint r = 0; r < GRU_ROWS; ++r) {
-#pragma unroll
-          for (uint g = 0; g < 4; ++g) tile[r * 4 + g] = sum[r][g];
-        }
+        float16 tile[TILE_ROWS * 4];
+        KEEL_RECURRENT_KEEP(tile, sum, 4);
 #pragma unroll 1
         for (uint row_of_tile = 0; row_of_tile < used; ++row_of_tile) {
           const size_t row = top + (size_t)row_of_tile * steps + time;
@@ -119,8 +112,8 @@ void gru_tiles(
 // dz_u = dq_u = dh * (before - n) * u * (1 - u).
 //
 // Buffers    gates, dz, dq: batch x steps x 3 units; products, before, dy, dh: batch x steps x
-//            units, dh or null; v: the weight in panels, ceil(units / (16 GRU_VECTORS)) x 3 units x
-//            16 GRU_VECTORS, padded with 0; carried: batch x units, for dh * u of a step.
+//            units, dh or null; v: the weight in panels, ceil(units / (16 TILE_VECTORS)) x 3 units
+//            x 16 TILE_VECTORS, padded with 0; carried: batch x units, for dh * u of a step.
 // Work       as gru_tiles.
 // Requires   local size 1; the work-items cover the batch.
 // Numerics   dq Vᵀ: one chain of fma over 3 units; one rounding for each other operation; a NaN
@@ -145,36 +138,50 @@ void gru_tiles_gradient(
     const uint is_reversed,
     const uint tiles)
 {
-  const uint begin = get_global_id(0) * tiles * GRU_ROWS;
-  const uint end = min(begin + tiles * GRU_ROWS, batch);
-  const uint width = 16 * GRU_VECTORS;
+  const uint begin = get_global_id(0) * tiles * TILE_ROWS;
+  const uint end = min(begin + tiles * TILE_ROWS, batch);
+  const uint width = 16 * TILE_VECTORS;
   const uint inner = 3 * units;
   for (uint s = steps; s-- > 0;) {
     const uint time = is_reversed ? steps - 1 - s : s;
     const uint later = is_reversed ? time - 1 : time + 1;
     for (uint start = 0; start < units; start += width) {
-      for (uint first = begin; first < end; first += GRU_ROWS) {
-        const uint used = min((uint)GRU_ROWS, end - first);
+      for (uint first = begin; first < end; first += TILE_ROWS) {
+        const uint used = min((uint)TILE_ROWS, end - first);
         const size_t top = (size_t)first * steps;
-        float16 sum[GRU_ROWS][GRU_VECTORS];
+        float16 sum[TILE_ROWS][TILE_VECTORS];
 #pragma unroll
-        for (uint r = 0; r < GRU_ROWS; ++r) {
+        for (uint r = 0; r < TILE_ROWS; ++r) {
 #pragma unroll
-          for (uint k = 0; k < GRU_VECTORS; ++k) sum[r][k] = (float16)(0.0f);
+          for (uint k = 0; k < TILE_VECTORS; ++k) sum[r][k] = (float16)(0.0f);
         }
-        if (s + 1 < steps) {
-          add_flow(
-              sum, dq + (top + later) * inner, (size_t)steps * inner, used,
-              v + (size_t)start * inner, 16, width, inner);
-        }
-        // Through memory, so that the loop below stays rolled.
-        float16 tile[GRU_ROWS * GRU_VECTORS];
+        // As in lstm_tiles_gradient.
+        const uint shares = 3 * TILE_VECTORS;
+        const uint share = (inner + shares - 1) / shares;
+        for (uint i = 0; i < shares; ++i) {
+          const uint unit = start + i / 3 * 16;
 #pragma unroll
-        for (uint r = 0; r < GRU_ROWS; ++r) {
-#pragma unroll
-          for (uint k = 0; k < GRU_VECTORS; ++k) tile[r * GRU_VECTORS + k] = sum[r][k];
+          for (uint r = 0; r < TILE_ROWS; ++r) {
+            const size_t row = top + (size_t)min(r, used - 1) * steps + time;
+            keel_fetch(gates + row * inner + i % 3 * units + unit);
+            keel_fetch(dz + row * inner + i % 3 * units + unit);
+            keel_fetch(dq + row * inner + i % 3 * units + unit);
+            if (i % 3 == 0) {
+              keel_fetch(products + row * units + unit);
+              keel_fetch(before + row * units + unit);
+              keel_fetch(dy + row * units + unit);
+            }
+          }
+          const uint k = min(i * share, inner);
+          if (s + 1 < steps) {
+            add_flow(
+                sum, dq + (top + later) * inner + k, (size_t)steps * inner, used,
+                v + (size_t)start * inner + k * width, 16, width, min(share, inner - k));
+          }
         }
-        const uint vectors = min((uint)GRU_VECTORS, (units - start + 15) / 16);
+        float16 tile[TILE_ROWS * TILE_VECTORS];
+        KEEL_RECURRENT_KEEP(tile, sum, TILE_VECTORS);
+        const uint vectors = min((uint)TILE_VECTORS, (units - start + 15) / 16);
 #pragma unroll 1
         for (uint place = 0; place < used * vectors; ++place) {
           const uint row_of_tile = place / vectors;
@@ -192,7 +199,7 @@ void gru_tiles_gradient(
           const float16 state = keel_load_part(before + row * units, unit, units, 0.0f);
           float16 whole = keel_load_part(dy + row * units, unit, units, 0.0f);
           if (s + 1 < steps) {
-            whole += tile[row_of_tile * GRU_VECTORS + vector];
+            whole += tile[row_of_tile * TILE_VECTORS + vector];
             whole += keel_load_part(carry, unit, units, 0.0f);
           }
           const float16 dn = whole * (1.0f - u) * (1.0f - n * n);

@@ -22,7 +22,7 @@ extension OpenCLBackend: GRUBackend {
     let w = try gatePanels(inputWeight, rows: geometry.features, units: units, gates: 3)
     let v = try gatePanels(recurrentWeight, rows: units, units: units, gates: 3)
     try launch(
-      "gru_tiles", source: .named("gru_tiles"), options: plan.options("GRU"),
+      "gru_tiles", source: .named("gru_tiles"), options: plan.options,
       grid: plan.grid(geometry), x, bias, w, v, states.gates, states.products, states.before, y,
       UInt32(batch), UInt32(steps), UInt32(geometry.features), UInt32(units),
       UInt32(geometry.isReversed ? 1 : 0), UInt32(plan.tiles))
@@ -45,7 +45,7 @@ extension OpenCLBackend: GRUBackend {
     let plan = RecurrentTiles(geometry, gates: 3, cores: info.computeUnits)
     let v = try flowPanels(recurrentWeight, units: units, plan)
     try launch(
-      "gru_tiles_gradient", source: .named("gru_tiles"), options: plan.options("GRU"),
+      "gru_tiles_gradient", source: .named("gru_tiles"), options: plan.options,
       grid: plan.grid(geometry), states.gates, states.products, states.before, dy, v, carried, dz,
       dq, dh, UInt32(batch), UInt32(steps), UInt32(units), UInt32(geometry.isReversed ? 1 : 0),
       UInt32(plan.tiles))

@@ -4,9 +4,9 @@ internal import KeelBackend
 /// tile, tiles to a work-item.
 struct RecurrentTiles: Hashable, Sendable {
   let gates: Int
-  /// Rows of a tile (`LSTM_ROWS`, `GRU_ROWS`).
+  /// Rows of a tile (`TILE_ROWS`).
   let rows: Int
-  /// Vectors of sixteen units in a tile of the gradient (`LSTM_VECTORS`, `GRU_VECTORS`).
+  /// Vectors of sixteen units in a tile of the gradient (`TILE_VECTORS`).
   let vectors: Int
   /// Tiles of a work-item.
   let tiles: Int
@@ -15,20 +15,21 @@ struct RecurrentTiles: Hashable, Sendable {
   init(_ geometry: RecurrentGeometry, gates: Int, cores: Int) {
     let (batch, units) = (geometry.batch, geometry.units)
     self.gates = gates
-    // Four sums of six rows and a line of the weight fill 28 of 32 registers. Few variants: each
-    // takes a second to compile.
+    let elements = gates * units * (units + geometry.features)
+    let staysInCache = elements <= 1 << 17
+    // Four sums of six rows and a line of the weight fill 28 of 32 registers; four rows read a
+    // weight in a cache as fast, and leave less of the last tile unused. Few variants: each takes a
+    // second to compile.
     let share = ceilDivide(batch, cores)
-    rows = share < 2 ? 1 : share < 3 ? 2 : share < 5 ? 4 : 6
+    rows = share < 2 ? 1 : share < 3 ? 2 : share < 5 || staysInCache ? 4 : 6
     vectors = ceilDivide(units, 64) * 64 > ceilDivide(units, 32) * 32 ? 2 : 4
     // Each tile reads both weights once in a step. What does not stay in the second cache is better
     // read once for all tiles of a core.
-    let elements = gates * units * (units + geometry.features)
-    tiles = elements <= 1 << 17 ? 1 : ceilDivide(ceilDivide(batch, rows), cores)
+    tiles = staysInCache ? 1 : ceilDivide(ceilDivide(batch, rows), cores)
   }
 
-  /// - Parameter prefix: of the program's macros.
-  func options(_ prefix: String) -> [String] {
-    ["\(prefix)_ROWS=\(rows)", "\(prefix)_VECTORS=\(vectors)"]
+  var options: [String] {
+    ["TILE_ROWS=\(rows)", "TILE_VECTORS=\(vectors)"]
   }
 
   func grid(_ geometry: RecurrentGeometry) -> Grid {
