@@ -60,6 +60,15 @@ static const char one_hot[] = {
 static const char matmul[] = {
 #embed "Programs/matmul.cl"
 };
+static const char matmul_sum[] = {
+#embed "Programs/matmul_sum.cl"
+};
+static const char matmul_rows[] = {
+#embed "Programs/matmul_rows.cl"
+};
+static const char matmul_blocks[] = {
+#embed "Programs/matmul_blocks.cl"
+};
 static const char matmul_pack[] = {
 #embed "Programs/matmul_pack.cl"
 };
@@ -181,6 +190,9 @@ static const KeelKernelProgram programs[] = {
     PROGRAM(gather),
     PROGRAM(one_hot),
     PROGRAM(matmul),
+    PROGRAM(matmul_sum),
+    PROGRAM(matmul_rows),
+    PROGRAM(matmul_blocks),
     PROGRAM(matmul_pack),
     PROGRAM(matmul_local),
     PROGRAM(convolution2d),

@@ -17,9 +17,8 @@
 #error "TILE_VECTORS must lie between 1 and 3"
 #endif
 #define TILE_COLUMNS (16 * TILE_VECTORS)
-// What of a left operand in place is called into the cache before it is needed: 0 nothing, 1 the
-// next tile of rows, or the step that comes so many later. A tile reads eight short runs side by
-// side, too short for a core to see where they lead.
+// How many steps before it is needed a left operand in place is called into the cache; 0 not at
+// all. Its steps are half a cache line each, a row apart.
 #ifndef TILE_AHEAD
 #define TILE_AHEAD 0
 #endif
@@ -74,8 +73,7 @@ static inline float16 sum_of_lines(
 // Work       one work-item per tile: axis 0 = tile of rows, axis 1 = tile of columns, axis 2 =
 //            batch.
 //            column_sums: columns, or NULL; sum over k of b[k, s].
-// Requires   local size 1 x 1 x 1; with TILE_AHEAD 1, a_inner_step 1. A left operand in place has
-//            at least one tile of rows; the last
+// Requires   local size 1 x 1 x 1. A left operand in place has at least one tile of rows; the last
 //            tile of an operand in place is moved back into the matrix and stores only what is new;
 //            a right one narrower than a tile is read beyond its rows, not beyond its end. With
 //            `accumulates`, which adds to c, no bias and no activation. column_sums: one matrix,
@@ -147,11 +145,7 @@ void matmul_tiles(
   }
   __global const float *b_line = b_tile;
   for (uint k = 0; k < whole; ++k) {
-#if TILE_AHEAD == 1
-    // A line of each row in turn.
-    keel_fetch(a_tile + a_panel_step - k + k / TILE_ROWS * 16 +
-               (size_t)(k % TILE_ROWS) * a_row_step);
-#elif TILE_AHEAD > 1
+#if TILE_AHEAD
     keel_fetch(a_tile + (size_t)TILE_AHEAD * a_inner_step);
 #endif
     float16 line[TILE_VECTORS];
@@ -244,56 +238,5 @@ void matmul_tiles(
       if (accumulates) y += load_columns(to_columns, from, to);
       store_columns(y, to_columns, from, to);
     }
-  }
-}
-
-// matmul_sum — c[m, r, s] = activation(sum over parts p of partial[m, p, r, s] + bias[s]).
-//
-// Buffers    partial: batch x splits x rows x columns; c: matrices of rows x columns,
-//            c_batch_step apart; bias: columns, read if has_bias.
-// Work       one work-item per row: axis 0 = row, axis 1 = batch.
-// Requires   local size 1 x 1; splits > 0. With `accumulates`, which adds to c, no bias and no
-//            activation.
-// Numerics   four sums of every fourth part, then (0 + 1) + (2 + 3): a fixed tree.
-// Launched   Sources/KeelOpenCL/OpenCLMatmulTiles.swift
-// Checked    Sources/KeelCases/MatmulCases.swift
-// Why        a long inner axis goes in parts that stay in the second cache; without atomics, so
-//            two runs agree in every bit.
-__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void matmul_sum(
-    __global const float *restrict partial,
-    __global const float *restrict bias,
-    __global float *restrict c,
-    const uint splits,
-    const uint columns,
-    const ulong c_batch_step,
-    const uint accumulates,
-    const uint has_bias,
-    const uint activation,
-    const float parameter)
-{
-  const size_t row = get_global_id(0);
-  const size_t batch = get_global_id(1);
-  const size_t area = get_global_size(0) * columns;
-  __global const float *from = partial + batch * splits * area + row * columns;
-  __global float *to = c + batch * c_batch_step + row * columns;
-  for (uint s = 0; s < columns; s += 16) {
-    const uint used = min(16u, columns - s);
-    float16 sum[4];
-#pragma unroll
-    for (uint lane = 0; lane < 4; ++lane) sum[lane] = (float16)(0.0f);
-    for (uint part = 0; part < splits; part += 4) {
-#pragma unroll
-      for (uint lane = 0; lane < 4; ++lane) {
-        if (part + lane < splits) {
-          sum[lane] += load_columns(from + (part + lane) * area + s, 0, used);
-        }
-      }
-    }
-    float16 y = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-    if (has_bias) y += load_columns(bias + s, 0, used);
-    y = keel_activations(y, activation, parameter);
-    if (accumulates) y += load_columns(to + s, 0, used);
-    store_columns(y, to + s, 0, used);
   }
 }

@@ -195,15 +195,35 @@ static inline floats keel_activations(const floats x, const uint kind, const flo
   }
 }
 
+// Some instruction sets load and store part of a vector by a mask, a tenth faster for a product
+// of 60 columns than through memory element by element.
+#if KEEL_WIDTH == 16 && KEEL_GROUP == 1 && defined(__AVX512F__) && defined(__has_builtin)
+#if __has_builtin(__builtin_ia32_storeups512_mask)
+#define KEEL_HAS_MASKS 1
+#endif
+#endif
+
 #if KEEL_WIDTH == 1
 #define keel_load_part(p, i, count, fill) ((p)[i])
 #define keel_store_part(v, p, i, count) ((p)[i] = (v))
 #else
+#ifdef KEEL_HAS_MASKS
+// The lanes of a vector that are below `count`, from element i on.
+static inline ushort keel_mask(const uint i, const uint count)
+{
+  return i < count ? (ushort)(0xffffu >> (16 - min(count - i, 16u))) : 0;
+}
+#endif
+
 // Elements i ..< i + KEEL_WIDTH of p, `fill` from `count` on.
 static inline floats keel_load_part(
     __global const float *p, const uint i, const uint count, const float fill)
 {
   if (i + KEEL_WIDTH > count) {
+#ifdef KEEL_HAS_MASKS
+    return __builtin_ia32_loadups512_mask(
+        (const float *)(size_t)(p + i), (float16)(fill), keel_mask(i, count));
+#endif
     float part[KEEL_WIDTH];
     // Rare and short: unrolled it would only be slow to compile.
 #pragma unroll 1
@@ -218,6 +238,10 @@ static inline void keel_store_part(
     const floats v, __global float *p, const uint i, const uint count)
 {
   if (i + KEEL_WIDTH > count) {
+#ifdef KEEL_HAS_MASKS
+    __builtin_ia32_storeups512_mask((float *)(size_t)(p + i), v, keel_mask(i, count));
+    return;
+#endif
     float part[KEEL_WIDTH];
     keel_store(v, part);
 #pragma unroll 1

@@ -3,7 +3,7 @@ internal import KeelBackend
 
 /// Matrix products: the four transpose forms, sizes around the tiles of every plan, batches.
 enum MatmulCases {
-  static let all = forms + sizes + batches + special + large
+  static let all = forms + sizes + manyRows + longInner + batches + special + large
 
   /// Which operands are stored transposed, for labels: n as written, t transposed.
   private static let forms: [OperationCase] = [
@@ -69,6 +69,21 @@ enum MatmulCases {
     ].map { rows, inner, columns in
       product(rows, inner, columns, gradient: rows * inner * columns < 10_000)
     }
+
+  /// Many rows and a small right operand: one to seven vectors of columns, in place and packed, the
+  /// last rows of a tile beyond the matrix.
+  private static let manyRows: [OperationCase] = [
+    product(1030, 12, 33), product(1024, 9, 64), product(1027, 17, 80), product(1024, 30, 112),
+    product(1030, 20, 60, transposeRight: true), product(1040, 5, 15, transposeRight: true),
+    direct("direct_rows_bias_relu", rows: 1030, inner: 7, columns: 45, .relu, bias: true),
+    direct("direct_rows_sigmoid", rows: 1025, inner: 6, columns: 20, .sigmoid, bias: false),
+  ]
+
+  /// A long inner axis and a left operand that is stored transposed: tiles of seven and eight rows,
+  /// of one to three vectors, several groups of columns.
+  private static let longInner: [OperationCase] = [
+    (28, 1100, 48), (30, 1030, 100), (70, 1050, 10), (72, 1030, 300), (13, 1025, 31),
+  ].map { product($0, $1, $2, transposeLeft: true) }
 
   private static func batched(
     _ label: String, _ left: Shape, _ right: Shape, to target: Shape, transposeLeft: Bool = false,

@@ -3,16 +3,24 @@ package import KeelBackend
 /// Which kernel computes a matrix product, and how: a function of the extents and the device.
 package enum MatmulPlan: Hashable, Sendable {
   case tiles(MatmulTiles)
+  /// All columns of a few rows at a time.
+  case rows
+  case blocks(MatmulBlocks)
   case local(LocalTiles)
 
   package init(_ geometry: MatmulGeometry, isCPUClass: Bool, limits: OpenCLLimits) {
-    self =
-      isCPUClass
-      ? .tiles(MatmulTiles(geometry))
-      : .local(
+    if !isCPUClass {
+      self = .local(
         LocalTiles(
           rows: geometry.rows, columns: geometry.columns, inner: geometry.inner,
           copies: geometry.batch, limits: limits))
+    } else if let blocks = MatmulBlocks(geometry, limits: limits) {
+      self = .blocks(blocks)
+    } else if MatmulRows.suits(geometry) {
+      self = .rows
+    } else {
+      self = .tiles(MatmulTiles(geometry))
+    }
   }
 }
 
@@ -37,6 +45,10 @@ extension MatmulPlan: CustomStringConvertible {
     case .tiles(let plan):
       "register tiles of \(plan.rows) x \(plan.columns), left \(name(plan.packsLeft)), "
         + "right \(name(plan.packsRight)), inner axis in \(plan.splits) part(s)"
+    case .rows: "register tiles of 8 rows by all columns (right operand small)"
+    case .blocks(let plan):
+      "register tiles of \(plan.rows) x \(plan.columns) over blocks of the inner axis, which is in "
+        + "\(plan.parts) part(s)"
     case .local(let plan):
       "local tiles of \(plan.tile), inner axis in \(plan.splits) part(s)"
     }
@@ -58,7 +70,7 @@ extension OpenCLBackend: MatmulBackend {
 
   /// A product whose results lie apart, or are added to; the geometry's strides say where the
   /// operands lie.
-  func matmul(
+  package func matmul(
     _ a: NDArray, _ b: NDArray, _ geometry: MatmulGeometry, _ epilogue: Epilogue = .none,
     into result: MatmulResult
   ) throws(DeviceError) {
@@ -127,6 +139,12 @@ extension OpenCLBackend: MatmulBackend {
     switch plan {
     case .tiles(let plan):
       try matmulTiles(a, b, geometry, plan.fitted(to: geometry), epilogue, into: result)
+    case .rows where result.accumulates:
+      try matmulTiles(a, b, geometry, MatmulTiles(geometry), epilogue, into: result)
+    case .rows:
+      try matmulRows(a, b, geometry, epilogue, into: result.array)
+    case .blocks(let plan):
+      try matmulBlocks(a, b, geometry, plan, epilogue, into: result)
     case .local(let plan):
       try matmulLocal(
         try widened(a), try widened(b), geometry, plan, epilogue, into: result)

@@ -143,21 +143,42 @@ extension OpenCLBackend {
       UInt32(isWhole && result.accumulates ? 1 : 0), UInt32(plan.splits), UInt32(plan.slice),
       UInt32(plan.columnsFirst ? 1 : 0), EpilogueArguments(isWhole ? epilogue : .none))
     if isWhole { return }
+    try addParts(
+      sums, plan.splits, tile: (geometry.rows, geometry.columns), geometry, epilogue, into: result)
+  }
+
+  /// The sum of the results of several parts of the inner axis, with the epilogue.
+  ///
+  /// - Parameter tile: rows and columns of the tiles of which a part consists; of the whole result
+  ///   where it is stored row by row.
+  func addParts(
+    _ parts: NDArray, _ count: Int, tile: (rows: Int, columns: Int), _ geometry: MatmulGeometry,
+    _ epilogue: Epilogue, into result: MatmulResult
+  ) throws(DeviceError) {
     try launch(
-      "matmul_sum", from: .matmul, options: plan.options,
-      grid: .tiles(geometry.rows, geometry.batch), sums, epilogue.bias, result.array,
-      UInt32(plan.splits), UInt32(geometry.columns), UInt64(result.batchStride),
+      "matmul_sum", source: .named("matmul_sum"), grid: .tiles(geometry.rows, geometry.batch),
+      parts, epilogue.bias, result.array, UInt32(count), UInt32(geometry.columns),
+      UInt32(tile.rows), UInt32(tile.columns), UInt64(result.batchStride),
       UInt32(result.accumulates ? 1 : 0), EpilogueArguments(epilogue))
   }
 
-  /// What a product fetches ahead: the next tile of a long left operand that is read once, row by
-  /// row, or later steps of one that is stored transposed. Measured in docs/benchmarks.md.
+  /// What a product fetches ahead: later steps of a long left operand that is stored transposed.
+  /// Measured in docs/benchmarks.md.
   private func ahead(_ geometry: MatmulGeometry, _ plan: MatmulTiles) -> [String] {
-    guard !plan.packsLeft, plan.columnsFirst, geometry.batch == 1,
-      geometry.rows * geometry.inner > 1 << 18
+    guard geometry.transposeLeft, !plan.packsLeft, plan.columnsFirst, geometry.batch == 1,
+      geometry.inner >= 1024, geometry.rows * geometry.inner > 1 << 18
     else { return [] }
-    if geometry.transposeLeft { return geometry.inner >= 1024 ? ["TILE_AHEAD=16"] : [] }
-    return plan.splits == 1 ? ["TILE_AHEAD=1"] : []
+    return ["TILE_AHEAD=16"]
+  }
+
+  /// The right operand of a product, in one panel of all columns if `packs`.
+  func rightOperand(
+    _ b: NDArray, _ geometry: MatmulGeometry, width: Int, packs: Bool
+  ) throws(DeviceError) -> NDArray {
+    try operand(
+      b, lines: geometry.columns, inner: geometry.inner, isTransposed: !geometry.transposeRight,
+      matrices: 1, batchStride: 0, width: width, packs: packs
+    ).array
   }
 
   /// An operand of `lines` x inner (inner x lines where transposed), packed into panels of `width`

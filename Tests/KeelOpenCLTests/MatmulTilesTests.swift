@@ -66,12 +66,62 @@ extension BothClassesTests {
       }
     }
 
-    /// Long left operands are fetched ahead where neighbouring tiles share them.
+    /// Whatever the plan: parts in blocks, many rows, plain tiles.
     @Test(arguments: [
-      MatmulGeometry(rows: 4101, inner: 72, columns: 20),
-      MatmulGeometry(rows: 136, inner: 2050, columns: 20, transposeLeft: true),
+      MatmulGeometry(rows: 30, inner: 1100, columns: 50, transposeLeft: true),
+      MatmulGeometry(rows: 1030, inner: 20, columns: 50),
+      MatmulGeometry(rows: 40, inner: 20, columns: 50),
     ])
-    func fetchingAheadChangesNoBit(geometry g: MatmulGeometry) throws {
+    func productsAreAddedToWhatIsThere(geometry g: MatmulGeometry) throws {
+      try TestDevice.bothClasses { backend in
+        let a = try backend.array(numbers(g.rows * g.inner, seed: 1), shape: [g.rows, g.inner])
+        let b = try backend.array(
+          numbers(g.inner * g.columns, seed: 2), shape: [g.inner, g.columns])
+        let before = numbers(g.rows * g.columns, seed: 3)
+        func run(accumulates: Bool) throws -> [Float] {
+          let c = try backend.array(before, shape: [g.rows, g.columns])
+          try backend.matmul(
+            a, b, g,
+            into: MatmulResult(array: c, batchStride: before.count, accumulates: accumulates))
+          return try backend.floats(c)
+        }
+        let product = try run(accumulates: false)
+        let sum = try run(accumulates: true)
+        #expect(sum.map(\.bitPattern) == zip(product, before).map { ($0 + $1).bitPattern })
+      }
+    }
+
+    @Test func theFormOfAProductDecidesItsKernel() throws {
+      try TestDevice.bothClasses { backend in
+        let limits = backend.limits
+        func plan(_ rows: Int, _ inner: Int, _ columns: Int, transposeLeft: Bool) -> MatmulPlan {
+          MatmulPlan(
+            MatmulGeometry(
+              rows: rows, inner: inner, columns: columns, transposeLeft: transposeLeft),
+            isCPUClass: true, limits: limits)
+        }
+        #expect(
+          plan(28, 3584, 512, transposeLeft: true)
+            == .blocks(MatmulBlocks(rows: 7, vectors: 2, parts: 14)))
+        #expect(
+          plan(128, 3584, 512, transposeLeft: true)
+            == .blocks(MatmulBlocks(rows: 8, vectors: 2, parts: 8)))
+        #expect(
+          plan(96, 32768, 48, transposeLeft: true)
+            == .blocks(MatmulBlocks(rows: 8, vectors: 3, parts: 16)))
+        #expect(plan(32768, 48, 84, transposeLeft: false) == .rows)
+        for (rows, inner, columns) in [(64, 784, 128), (4096, 1024, 1024), (1000, 64, 64)] {
+          guard case .tiles = plan(rows, inner, columns, transposeLeft: false) else {
+            Issue.record("\(rows) x \(inner) x \(columns) is not computed by tiles")
+            continue
+          }
+        }
+      }
+    }
+
+    /// Long left operands are fetched ahead where neighbouring tiles share them.
+    @Test func fetchingAheadChangesNoBit() throws {
+      let g = MatmulGeometry(rows: 136, inner: 2050, columns: 20, transposeLeft: true)
       try TestDevice.bothClasses { backend in
         let a = try backend.array(numbers(g.rows * g.inner, seed: 1), shape: [g.rows, g.inner])
         let b = try backend.array(
@@ -79,8 +129,7 @@ extension BothClassesTests {
         func run(columnsFirst: Bool) throws -> [UInt32] {
           let c = try backend.allocate([g.rows, g.columns], .float32)
           let plan = MatmulTiles(
-            rows: 8, vectors: 2, packsLeft: false, packsRight: false,
-            parts: g.transposeLeft ? 3 : 1,
+            rows: 8, vectors: 2, packsLeft: false, packsRight: false, parts: 3,
             columnsFirst: columnsFirst)
           try backend.matmul(a, b, g, .none, into: c, by: .tiles(plan))
           return try backend.floats(c).map(\.bitPattern)

@@ -103,6 +103,12 @@ extension MatmulPlan {
         MatmulTiles(
           rows: rows, vectors: vectors, packsLeft: left != 0, packsRight: right != 0, parts: parts,
           columnsFirst: columnsFirst != 0))
+    case "rows": self = .rows
+    case "blocks":
+      guard let rows = form["rows"], (1...8).contains(rows), let vectors = form["vectors"],
+        (1...3).contains(vectors), let parts = form["parts"], (1...1024).contains(parts)
+      else { return nil }
+      self = .blocks(MatmulBlocks(rows: rows, vectors: vectors, parts: parts))
     case "local tiles":
       guard let splits = form["splits"], let plan = LocalTiles(LocalTile(form), splits: splits)
       else { return nil }
@@ -121,6 +127,10 @@ extension MatmulPlan {
           "packsRight": plan.packsRight ? 1 : 0, "parts": plan.splits,
           "columnsFirst": plan.columnsFirst ? 1 : 0,
         ])
+    case .rows: PlanParameters("rows")
+    case .blocks(let plan):
+      PlanParameters(
+        "blocks", ["rows": plan.rows, "vectors": plan.vectors, "parts": plan.parts])
     case .local(let plan):
       PlanParameters(
         "local tiles",
@@ -131,6 +141,8 @@ extension MatmulPlan {
   func computes(_ geometry: MatmulGeometry, isCPUClass: Bool, limits: OpenCLLimits) -> Bool {
     switch self {
     case .tiles(let plan): isCPUClass && plan.computes(geometry)
+    case .rows: isCPUClass && MatmulRows.computes(geometry)
+    case .blocks(let plan): isCPUClass && plan.computes(geometry, limits: limits)
     case .local(let plan):
       !isCPUClass && plan.tile.fits(limits) && plan.splits <= max(1, geometry.inner)
     }

@@ -25,6 +25,8 @@ package struct TuningCandidates {
     switch (subject, best) {
     case (.matmul(let geometry), .matmul(.tiles(let best))):
       plans = tiles(index, best, geometry).map { .matmul(.tiles($0)) }
+    case (.matmul(let geometry), .matmul(let best)) where isCPUClass:
+      plans = whole(index, best, geometry).map { .matmul($0) }
     case (.matmul, .matmul(.local(let best))):
       plans = local(index, best).map { .matmul(.local($0)) }
     case (.convolution2D(let geometry, let direction), .convolution2D(let best)):
@@ -69,6 +71,21 @@ package struct TuningCandidates {
     default:
       let parts = geometry.inner < 256 ? [] : [1, 4, 2 * best.splits].map { tiles(parts: $0) }
       return [tiles(columnsFirst: !best.columnsFirst)] + parts
+    }
+  }
+
+  /// Where the formula names neither tiles nor local memory: its parts of the inner axis, then the
+  /// tiles that it would name otherwise.
+  private func whole(
+    _ round: Int, _ best: MatmulPlan, _ geometry: MatmulGeometry
+  ) -> [MatmulPlan] {
+    switch (round, best) {
+    case (0, .blocks(let best)):
+      return [best.parts / 2, best.parts * 2].filter { $0 > 0 }.map {
+        .blocks(MatmulBlocks(rows: best.rows, vectors: best.vectors, parts: $0))
+      }
+    case (1, _): return [.tiles(MatmulTiles(geometry))]
+    default: return []
     }
   }
 
