@@ -102,9 +102,7 @@ import Testing
   private func inputs(_ model: Model, rows: Int = 6) throws -> Tensor {
     let count = rows * model.inputShape.count
     return try Tensor(
-      (0..<count).map { (place: Int) -> Float in
-        Float((place * 37 + place / 11) % 23) / 7 - 1.5
-      },
+      (0..<count).map { (i: Int) -> Float in Float((i * 37 + i / 11) % 23) / 7 - 1.5 },
       shape: Shape([rows] + model.inputShape.extents), on: model.device)
   }
 
