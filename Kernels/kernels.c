@@ -24,6 +24,9 @@ static const char prelude_step[] = {
 static const char prelude_recurrent_groups[] = {
 #embed "Programs/prelude_recurrent_groups.cl"
 };
+static const char prelude_team[] = {
+#embed "Programs/prelude_team.cl"
+};
 static const char prelude_turn[] = {
 #embed "Programs/prelude_turn.cl"
 };
@@ -178,6 +181,7 @@ static const KeelKernelProgram programs[] = {
     PROGRAM(prelude_half),
     PROGRAM(prelude_step),
     PROGRAM(prelude_recurrent_groups),
+    PROGRAM(prelude_team),
     PROGRAM(prelude_turn),
     PROGRAM(prelude_winograd),
     PROGRAM(pointwise),

@@ -14,6 +14,7 @@ compile() {
   shift
   ! grep -q keel_philox "$program" || preludes+=(-include prelude_random.cl)
   ! grep -q keel_stored "$program" || preludes+=(-include prelude_half.cl)
+  ! grep -q keel_team_ "$program" || preludes+=(-include prelude_team.cl)
   ! grep -q keel_turn_ "$program" || preludes+=(-include prelude_turn.cl)
   ! grep -q keel_group_products "$program" || preludes+=(-include prelude_recurrent_groups.cl)
   ! grep -q keel_winograd_ "$program" || preludes+=(-include prelude_winograd.cl)

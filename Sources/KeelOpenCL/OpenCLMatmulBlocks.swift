@@ -32,7 +32,7 @@ package struct MatmulBlocks: Hashable, Sendable {
     rows = isSeven ? 7 : 8
     vectors = MatmulTiles.vectors(columns: geometry.columns)
     // About as many work-items as share the work of a few cores evenly, of four blocks each at
-    // least. The sums take at most 4 MiB. Extents alone decide, so that every run adds in one order.
+    // least. The sums take at most 4 MiB. Extents alone decide: every run adds in one order.
     let groups = max(
       1,
       ceilDivide(

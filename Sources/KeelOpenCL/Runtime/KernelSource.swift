@@ -62,6 +62,7 @@ package final class KernelSource: Sendable {
   private static let preludes = [
     (function: "keel_philox", name: "prelude_random"),
     (function: "keel_stored", name: "prelude_half"),
+    (function: "keel_team_", name: "prelude_team"),
     (function: "keel_turn_", name: "prelude_turn"),
     (function: "keel_tile_multiply", name: "prelude_tiles"),
     (function: "keel_step_", name: "prelude_step"),
