@@ -5,12 +5,13 @@ import Testing
 
 @Suite("Program cache", .enabled(if: TestDevice.isUsable), .serialized)
 struct BinaryCacheTests {
-  /// Fills an array on a fresh backend; returns how many programs were compiled from text.
-  private func fillOnce(_ folder: String?) throws -> Int {
+  /// Doubles an array on a fresh backend; returns how many programs were compiled from text.
+  private func doubleOnce(_ folder: String?) throws -> Int {
     let backend = try TestDevice.fresh(cache: folder)
     let x = try backend.allocate([100], .float32)
     try backend.fill(x, with: 3)
-    #expect(try backend.floats(x).allSatisfy { $0 == 3 })
+    try backend.pointwise(.x * 2, [x], into: x)
+    #expect(try backend.floats(x).allSatisfy { $0 == 6 })
     return backend.compilations
   }
 
@@ -44,10 +45,10 @@ struct BinaryCacheTests {
   @Test("a second process does not compile, a damaged entry is built anew and written again")
   func damagedEntry() throws {
     let folder = try temporaryFolder()
-    #expect(try fillOnce(folder) == 1)
+    #expect(try doubleOnce(folder) == 1)
     let name = try #require(entries(folder).first)
     #expect(entries(folder).count == 1)
-    #expect(try fillOnce(folder) == 0)
+    #expect(try doubleOnce(folder) == 0)
     let path = folder + "/" + name
     let whole = try bytes(path)
     for damage in ["flipped byte", "truncated", "empty", "other magic"] {
@@ -59,8 +60,8 @@ struct BinaryCacheTests {
       default: broken[0] = UInt8(ascii: "x")
       }
       try write(broken, path)
-      #expect(try fillOnce(folder) == 1, "\(damage)")
-      #expect(try fillOnce(folder) == 0, "\(damage)")
+      #expect(try doubleOnce(folder) == 1, "\(damage)")
+      #expect(try doubleOnce(folder) == 0, "\(damage)")
     }
   }
 
@@ -79,7 +80,7 @@ struct BinaryCacheTests {
 
   @Test("a folder that cannot be written to, or none, is no error")
   func unwritable() throws {
-    #expect(try fillOnce("/proc/keel") == 1)
-    #expect(try fillOnce(nil) == 1)
+    #expect(try doubleOnce("/proc/keel") == 1)
+    #expect(try doubleOnce(nil) == 1)
   }
 }
