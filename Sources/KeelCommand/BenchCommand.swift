@@ -61,6 +61,9 @@ struct BenchCommand: ParsableCommand {
     if explain, json != nil || baseline != nil || roofline != nil {
       throw ValidationError("--explain measures nothing to keep: leave out the files.")
     }
+    if size == .small, roofline != nil {
+      throw ValidationError("Small cases have times only, a roofline needs rates: leave one out.")
+    }
   }
 
   func run() throws {

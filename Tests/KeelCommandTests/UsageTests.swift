@@ -164,6 +164,7 @@ import Testing
     ("parity --case nosuch", 2, "no case is called or contains 'nosuch'"),
     ("parity --device gpu99", 3, "no device matches 'gpu99'"),
     ("bench --filter nosuch", 2, "no large benchmark contains 'nosuch'"),
+    ("bench --size small --roofline a.svg", 2, "a roofline needs rates"),
     ("bench --size small --filter start/", 2, "no small benchmark contains 'start/'"),
     ("bench --filter matmul --json /proc/bench.json", 2, "/proc/bench.json: cannot be created"),
     ("devices --device gpu99", 3, "no device matches 'gpu99'"),
