@@ -60,7 +60,12 @@ cases=(
   unit_norm/sum_rows33_columns20
   multiply_add_peak/rounds1
 )
-if [ "$#" -gt 0 ]; then cases=("$@"); fi
+# Kernels of CPU-class devices alone, at sizes that would take the other class minutes.
+cpu_cases=(
+  matmul/tn_13x1025x31 matmul/nn_1030x12x33
+  convolution2d/channels64_64_winograd convolution2d/channels32_32_winograd_blocks
+)
+if [ "$#" -gt 0 ]; then cases=("$@") cpu_cases=(); fi
 
 if ! command -v oclgrind >/dev/null 2>&1; then
   echo "oclgrind: not installed; skipped (apt install oclgrind)"
@@ -72,12 +77,15 @@ trap 'rm -rf "$scratch"' EXIT
 
 arguments=()
 for one in "${cases[@]}"; do arguments+=(--case "$one"); done
+cpu_arguments=()
+for one in "${cpu_cases[@]}"; do cpu_arguments+=(--case "$one"); done
 # Both classes, the GPU's with the tiles of two makers, and with the tensor cores' instructions
 # played by the work-items.
 for class in cpu gpu nvidia amd tensor; do
   status=0
   kernels=("KEEL_DEVICE_CLASS=$class")
   run=("${arguments[@]}")
+  if [ "$class" = cpu ]; then run+=("${cpu_arguments[@]}"); fi
   if [ "$class" = tensor ]; then
     kernels=(KEEL_DEVICE_CLASS=gpu KEEL_TENSOR_CORES=played)
     run=(--case matmul/nt_33x17x65 --case convolution2d/kernel3x3_relu)
